@@ -1,0 +1,22 @@
+//! The words that every Kiln crate shares: what a batch, a truth and a prediction are, the contract between networks
+//! and tasks, a device by its name, and the one error type.
+//!
+//! Nothing here knows a model, a data set or a file format.
+
+mod batch;
+mod device;
+mod error;
+mod geometry;
+mod network;
+mod prediction;
+mod task;
+mod truth;
+
+pub use batch::{Batch, Batches};
+pub use device::{device, devices_compiled_in};
+pub use error::{Error, Kind, Result, nearest};
+pub use geometry::BoundingBox;
+pub use network::{Network, learnable_parameters};
+pub use prediction::ClassProbability;
+pub use task::{Losses, Score, Task};
+pub use truth::{IGNORED, Keypoint, LabelMap, Mask, Object, Truth};

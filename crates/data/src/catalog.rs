@@ -1,0 +1,272 @@
+//! Data sets by name or path, recognized by their files.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kiln_core::{Error, Result, nearest};
+
+use crate::manifest::Manifest;
+use crate::readers::{Cifar, Idx, ImageFolder, no_such_split};
+use crate::{Dataset, Shapes, ShapesConfig};
+
+/// The generated data set as its name alone means it.
+pub(crate) const SHAPES: &str = "shapes";
+const SHAPES_SPLITS: [(&str, usize); 2] = [("train", 20_000), ("test", 2_000)];
+const SHAPES_SEED: u64 = 0;
+
+/// Where data sets are looked for.
+#[derive(Debug, Clone)]
+pub struct Roots {
+    /// The folder `datasets/`, whose `<name>/raw` are looked at first.
+    pub datasets: PathBuf,
+    /// The folder of `$KILN_DATA`, whose `<name>` are looked at next.
+    pub data: Option<PathBuf>,
+}
+
+impl Roots {
+    /// The folders in which a data set of this name may be.
+    pub(crate) fn places(&self, name: &str) -> Vec<PathBuf> {
+        let fetched = self.datasets.join(name).join("raw");
+        std::iter::once(fetched).chain(self.data.iter().map(|data| data.join(name))).collect()
+    }
+}
+
+/// How a data set lies on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// MNIST's idx files.
+    Idx,
+    /// CIFAR's binary files.
+    CifarBinary,
+    /// Folders of images.
+    ImageFolder,
+    /// Nowhere: it is generated.
+    Generated,
+}
+
+impl Layout {
+    /// For people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Idx => "idx",
+            Self::CifarBinary => "CIFAR binary",
+            Self::ImageFolder => "folder of images",
+            Self::Generated => "generated",
+        }
+    }
+}
+
+/// What is subtracted from pixels divided by 255, and what they are divided by then, channel by channel.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Normalization {
+    /// Subtracted.
+    pub mean: [f32; 3],
+    /// Divided by.
+    pub std: [f32; 3],
+}
+
+/// A data set that was found. Its images are not yet read.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// As it was asked for, or the name of its folder.
+    pub name: String,
+    /// How it lies on disk.
+    pub layout: Layout,
+    /// Where; `None` where it is generated.
+    pub root: Option<PathBuf>,
+    /// Its splits and their number of images.
+    pub splits: Vec<(String, usize)>,
+    /// The class names in the order of the labels: from the files, else from the manifest, else numbers.
+    pub classes: Vec<String>,
+    /// From the manifest, or of `shapes`; `None` where nothing is known.
+    pub normalization: Option<Normalization>,
+    /// The manifest of its name, if it has one.
+    pub manifest: Option<Manifest>,
+    source: Source,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    Idx(PathBuf),
+    Cifar(Cifar),
+    Folder(ImageFolder),
+    Shapes,
+}
+
+impl Opened {
+    /// A split, ready to be read.
+    ///
+    /// # Errors
+    /// A split that is not there (the hint lists those that are); a file with a mistake in it, which is named.
+    pub fn split(&self, name: &str) -> Result<Arc<dyn Dataset>> {
+        let num_classes = self.classes.len();
+        Ok(match &self.source {
+            Source::Idx(root) => Arc::new(Idx::open(root, name, num_classes)?),
+            Source::Cifar(cifar) => Arc::new(cifar.open(name, num_classes)?),
+            Source::Folder(folder) => Arc::new(folder.open(name)?),
+            Source::Shapes => {
+                let known = SHAPES_SPLITS.map(|(name, _)| name);
+                let split = SHAPES_SPLITS.iter().find(|(known, _)| *known == name);
+                let (_, items) = split.ok_or_else(|| no_such_split(name, &known, Path::new(SHAPES)))?;
+                Arc::new(Shapes::new(ShapesConfig::new(name, *items, SHAPES_SEED))?)
+            }
+        })
+    }
+
+    /// Images of all splits.
+    pub fn items(&self) -> usize {
+        self.splits.iter().map(|(_, items)| items).sum()
+    }
+
+    /// The generated `shapes`.
+    pub(crate) fn shapes() -> Self {
+        Self {
+            name: SHAPES.to_string(),
+            layout: Layout::Generated,
+            root: None,
+            splits: SHAPES_SPLITS.map(|(name, items)| (name.to_string(), items)).to_vec(),
+            classes: Shapes::CLASS_NAMES.map(String::from).to_vec(),
+            normalization: Some(Normalization { mean: Shapes::MEAN, std: Shapes::STD }),
+            manifest: None,
+            source: Source::Shapes,
+        }
+    }
+
+    /// The data set in a folder; `None` where the folder holds none that is known.
+    pub(crate) fn at(name: &str, root: &Path, datasets: &Path) -> Result<Option<Self>> {
+        let Some((source, splits)) = recognize(root)? else { return Ok(None) };
+        let manifest = Manifest::find(name, datasets)?;
+        let from_files = match &source {
+            Source::Cifar(cifar) => cifar.class_names()?,
+            Source::Folder(folder) => Some(folder.class_names().to_vec()),
+            Source::Idx(_) | Source::Shapes => None,
+        };
+        // A folder that only happens to be called `cifar10` is not described by CIFAR-10's manifest.
+        let manifest = manifest.filter(|manifest| match &from_files {
+            Some(names) => names.len() == manifest.classes.len(),
+            None => true,
+        });
+        let numbers = match &source {
+            Source::Cifar(cifar) => cifar.published_classes(),
+            _ => 10,
+        };
+        let classes = from_files
+            .or_else(|| manifest.as_ref().map(|manifest| manifest.classes.clone()))
+            .unwrap_or_else(|| (0..numbers).map(|number| number.to_string()).collect());
+        let layout = match &source {
+            Source::Idx(_) => Layout::Idx,
+            Source::Cifar(_) => Layout::CifarBinary,
+            Source::Folder(_) => Layout::ImageFolder,
+            Source::Shapes => Layout::Generated,
+        };
+        let normalization = manifest.as_ref().map(|m| Normalization { mean: m.mean, std: m.std });
+        let (name, root) = (name.to_string(), Some(root.to_path_buf()));
+        Ok(Some(Self { name, layout, root, splits, classes, normalization, manifest, source }))
+    }
+}
+
+type Recognized = (Source, Vec<(String, usize)>);
+
+fn recognize(root: &Path) -> Result<Option<Recognized>> {
+    let idx = Idx::splits(root)?;
+    if !idx.is_empty() {
+        return Ok(Some((Source::Idx(root.to_path_buf()), idx)));
+    }
+    if let Some(cifar) = Cifar::recognize(root)? {
+        let splits = cifar.splits()?;
+        return Ok(Some((Source::Cifar(cifar), splits)));
+    }
+    if holds_no_classes(root) {
+        return Ok(None);
+    }
+    Ok(ImageFolder::recognize(root)?.map(|folder| {
+        let splits = folder.splits();
+        (Source::Folder(folder), splits)
+    }))
+}
+
+/// True where folders of images are not classes: VOC's, YOLO's and CamVid's layouts.
+fn holds_no_classes(root: &Path) -> bool {
+    let has = |name: &str| root.join(name).is_dir();
+    (has("Annotations") && has("JPEGImages"))
+        || (has("labels") && has("images"))
+        || (has("train") && has("trainannot"))
+}
+
+/// Finds a data set: the generated `shapes`; a folder, if there is one of that path; else a name, looked for in the
+/// [`Roots`].
+///
+/// # Errors
+/// A path that is not there; a folder in which nothing is recognized; a name that is not known (the hint has the nearest)
+/// or not downloaded; a file with a mistake in its header.
+pub fn open(name_or_path: &str, roots: &Roots) -> Result<Opened> {
+    if name_or_path == SHAPES {
+        return Ok(Opened::shapes());
+    }
+    if let Some((name, root)) = folder_at(name_or_path)? {
+        return Opened::at(&name, &root, &roots.datasets)?.ok_or_else(|| ImageFolder::nothing_found(&root));
+    }
+    let name = name_or_path;
+    let places = roots.places(name);
+    for root in places.iter().filter(|root| !name.is_empty() && root.is_dir()) {
+        if let Some(opened) = Opened::at(name, root, &roots.datasets)? {
+            return Ok(opened);
+        }
+    }
+    if !name.is_empty() && Manifest::find(name, &roots.datasets)?.is_some() {
+        let error = Error::input(format!("data set `{name}` is not downloaded"));
+        return Err(error.hint(format!("run `kiln data fetch {name}`")));
+    }
+    if let Some(root) = places.iter().find(|root| !name.is_empty() && root.is_dir()) {
+        return Err(ImageFolder::nothing_found(root));
+    }
+    let known = names(roots);
+    Err(Error::input(format!("no data set `{name}`")).hint(
+        match nearest(name, known.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`? `kiln data list` shows what is known"),
+            None => {
+                format!(
+                    "known are {}; a path to a folder does as well",
+                    known.into_iter().collect::<Vec<_>>().join(", ")
+                )
+            }
+        },
+    ))
+}
+
+/// The folder that a path leads to, and the name that it gives the data set; `None` where the text is no path.
+pub(crate) fn folder_at(text: &str) -> Result<Option<(String, PathBuf)>> {
+    let path = Path::new(text);
+    let is_path = text.contains(['/', std::path::MAIN_SEPARATOR]);
+    if !path.is_dir() {
+        return match (path.is_file(), is_path) {
+            (true, _) => Err(Error::input("a file, where a folder is expected").file(path)),
+            (false, true) => Err(Error::input("no such folder").file(path)),
+            (false, false) => Ok(None),
+        };
+    }
+    // `.` has no name of its own.
+    let absolute = fs::canonicalize(path).map_err(|why| Error::unreadable(path, &why))?;
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let raw = path.join("raw");
+    if path.join("manifest.toml").is_file() && raw.is_dir() {
+        return Ok(Some((name(&absolute).unwrap_or_default(), raw)));
+    }
+    let named = match name(&absolute) {
+        Some(raw) if raw == "raw" => absolute.parent().and_then(name),
+        other => other,
+    };
+    Ok(Some((named.unwrap_or_default(), path.to_path_buf())))
+}
+
+/// Every name that is worth a try: `shapes`, those with a manifest, the folders of the roots.
+pub(crate) fn names(roots: &Roots) -> BTreeSet<String> {
+    let folders = |root: &Path| fs::read_dir(root).into_iter().flatten().flatten().collect::<Vec<_>>();
+    let fetched = folders(&roots.datasets).into_iter().filter(|entry| entry.path().join("raw").is_dir());
+    let given = roots.data.iter().flat_map(|data| folders(data)).filter(|entry| entry.path().is_dir());
+    let on_disk = fetched.chain(given).map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let on_disk = on_disk.filter(|name| !name.starts_with('.'));
+    on_disk.chain(Manifest::names(&roots.datasets)).chain([SHAPES.to_string()]).collect()
+}

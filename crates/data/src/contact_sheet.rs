@@ -1,0 +1,256 @@
+//! Many samples as one picture, with labels and, if wanted, what is known of their objects.
+
+use std::convert::Infallible;
+
+use embedded_graphics::mono_font::iso_8859_1::FONT_7X13;
+use embedded_graphics::mono_font::{MonoFont, MonoTextStyle};
+use embedded_graphics::pixelcolor::{Rgb888, RgbColor};
+use embedded_graphics::prelude::{DrawTarget, Drawable, OriginDimensions, Point, Size};
+use embedded_graphics::primitives::{
+    Circle, Primitive, PrimitiveStyle, PrimitiveStyleBuilder, Rectangle, StrokeAlignment,
+};
+use embedded_graphics::text::{Baseline, Text};
+use embedded_graphics::{Pixel, prelude::Dimensions};
+use image::{Rgb, RgbImage, imageops};
+use kiln_core::Object;
+
+use crate::Sample;
+
+const FONT: MonoFont<'_> = FONT_7X13;
+const PAPER: Rgb888 = Rgb888::new(250, 250, 247);
+const FRAME: Rgb888 = Rgb888::new(206, 206, 200);
+const INK: Rgb888 = Rgb888::new(52, 52, 56);
+/// Between cells, and around the sheet.
+const GAP: i32 = 12;
+/// Between an image and its label.
+const LABEL_GAP: i32 = 4;
+/// Images are magnified to at least this side where a whole factor does it, and reduced to at most that.
+const READABLE: u32 = 112;
+const LARGEST: u32 = 288;
+/// How much of a mask's colour is mixed into its pixels.
+const TINT: f32 = 0.4;
+
+/// A grid of samples with labels.
+///
+/// Small images are magnified by a whole factor, pixel by pixel, so that what is seen is what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContactSheet {
+    /// Samples a row.
+    pub columns: usize,
+    /// Whether boxes, masks and keypoints are drawn over the images, in a colour a class; a keypoint that is covered is
+    /// hollow.
+    pub overlay: bool,
+}
+
+impl ContactSheet {
+    /// A sheet of plain images.
+    pub fn new(columns: usize) -> Self {
+        Self { columns, overlay: false }
+    }
+
+    /// Draws what is known of the objects, too.
+    pub fn with_overlay(mut self, overlay: bool) -> Self {
+        self.overlay = overlay;
+        self
+    }
+
+    /// The picture of `samples`, each with a label under it that is cut to its image's width.
+    pub fn draw(&self, samples: &[(Sample, String)]) -> RgbImage {
+        let tiles: Vec<RgbImage> = samples.iter().map(|(sample, _)| self.tile(sample)).collect();
+        let columns = self.columns.clamp(1, samples.len().max(1));
+        let cell_width = tiles.iter().map(RgbImage::width).max().unwrap_or(READABLE) as i32;
+        let tile_height = tiles.iter().map(RgbImage::height).max().unwrap_or(READABLE) as i32;
+        let cell_height = tile_height + LABEL_GAP + FONT.character_size.height as i32;
+        let rows = samples.len().div_ceil(columns) as i32;
+        let mut sheet =
+            Canvas::new(GAP + columns as i32 * (cell_width + GAP), GAP + rows * (cell_height + GAP));
+        for (i, (tile, (_, label))) in tiles.iter().zip(samples).enumerate() {
+            let x = GAP + (i % columns) as i32 * (cell_width + GAP);
+            let y = GAP + (i / columns) as i32 * (cell_height + GAP);
+            let (left, top) =
+                (x + (cell_width - tile.width() as i32) / 2, y + tile_height - tile.height() as i32);
+            sheet.paste(tile, left, top);
+            sheet.label(label, x, y + tile_height + LABEL_GAP, cell_width);
+        }
+        sheet.0
+    }
+
+    /// One image at its size on the sheet.
+    fn tile(&self, sample: &Sample) -> RgbImage {
+        let (width, height) = sample.image.dimensions();
+        let side = width.max(height);
+        let (new_width, new_height) = if side > LARGEST {
+            ((width * LARGEST / side).max(1), (height * LARGEST / side).max(1))
+        } else {
+            let factor = READABLE.div_ceil(side.max(1));
+            (width * factor, height * factor)
+        };
+        let mut image = sample.image.clone();
+        if self.overlay {
+            tint(&mut image, &sample.truth.objects);
+        }
+        let filter =
+            if side > LARGEST { imageops::FilterType::Triangle } else { imageops::FilterType::Nearest };
+        let mut tile = Canvas(imageops::resize(&image, new_width, new_height, filter));
+        if self.overlay {
+            let scale = [new_width as f32 / width as f32, new_height as f32 / height as f32];
+            for object in &sample.truth.objects {
+                tile.outline(object, scale);
+            }
+        }
+        tile.0
+    }
+}
+
+fn tint(image: &mut RgbImage, objects: &[Object]) {
+    for object in objects {
+        let colour = class_colour(object.class);
+        let colour = [colour.r(), colour.g(), colour.b()];
+        let bits = object.mask.iter().flat_map(|mask| &mask.bits);
+        for (pixel, _) in image.pixels_mut().zip(bits).filter(|(_, bit)| **bit) {
+            pixel.0 = [0, 1, 2].map(|c| {
+                let (old, new) = (f32::from(pixel.0[c]), f32::from(colour[c]));
+                (old + TINT * (new - old)).round() as u8
+            });
+        }
+    }
+}
+
+/// A bright colour a class; neighbours differ much, since hues are a golden section of the circle apart.
+fn class_colour(class: usize) -> Rgb888 {
+    let hue = (class as f32 * 0.618_034).fract() * 6.0;
+    let channel = |shift: f32| {
+        let distance = ((hue + shift).rem_euclid(6.0) - 3.0).abs();
+        let value = (distance - 1.0).clamp(0.0, 1.0);
+        (255.0 * (0.2 + 0.8 * value)) as u8
+    };
+    Rgb888::new(channel(0.0), channel(4.0), channel(2.0))
+}
+
+/// An image that `embedded-graphics` draws on.
+struct Canvas(RgbImage);
+
+impl Canvas {
+    fn new(width: i32, height: i32) -> Self {
+        Self(RgbImage::from_pixel(width as u32, height as u32, Rgb([PAPER.r(), PAPER.g(), PAPER.b()])))
+    }
+
+    /// Drawing on an image cannot fail.
+    fn add(&mut self, drawing: impl Drawable<Color = Rgb888>) {
+        let Ok(_) = drawing.draw(self);
+    }
+
+    fn paste(&mut self, tile: &RgbImage, left: i32, top: i32) {
+        let frame =
+            Rectangle::new(Point::new(left - 1, top - 1), Size::new(tile.width() + 2, tile.height() + 2));
+        self.add(frame.into_styled(PrimitiveStyle::with_stroke(FRAME, 1)));
+        imageops::replace(&mut self.0, tile, i64::from(left), i64::from(top));
+    }
+
+    /// Text centred in `width` pixels from `left`.
+    fn label(&mut self, text: &str, left: i32, top: i32, width: i32) {
+        let fits = (width / FONT.character_size.width as i32).max(0) as usize;
+        let mut shown: String = text.chars().take(fits).collect();
+        if text.chars().count() > fits && fits > 2 {
+            shown = shown.chars().take(fits - 2).chain("..".chars()).collect();
+        }
+        let used = shown.chars().count() as i32 * FONT.character_size.width as i32;
+        let place = Point::new(left + (width - used) / 2, top);
+        self.add(Text::with_baseline(&shown, place, MonoTextStyle::new(&FONT, INK), Baseline::Top));
+    }
+
+    fn outline(&mut self, object: &Object, [across, down]: [f32; 2]) {
+        let place = |x: f32, y: f32| Point::new((x * across).round() as i32, (y * down).round() as i32);
+        let (b, colour) = (object.bounding_box, class_colour(object.class));
+        let last = self.bounding_box().size - Size::new(1, 1);
+        let last = Point::new(last.width as i32, last.height as i32);
+        let frame = Rectangle::with_corners(
+            place(b.x1, b.y1).component_min(last),
+            place(b.x2, b.y2).component_min(last),
+        );
+        // A dark line around the bright one: seen on every background.
+        self.add(frame.offset(1).into_styled(PrimitiveStyle::with_stroke(Rgb888::BLACK, 1)));
+        let style = PrimitiveStyleBuilder::new().stroke_color(colour).stroke_width(2);
+        self.add(frame.into_styled(style.stroke_alignment(StrokeAlignment::Inside).build()));
+        for keypoint in object.keypoints.iter().filter(|keypoint| keypoint.labelled) {
+            let style = PrimitiveStyleBuilder::new().stroke_color(Rgb888::BLACK).stroke_width(1);
+            let style = if keypoint.visible { style.fill_color(colour) } else { style };
+            self.add(Circle::with_center(place(keypoint.x, keypoint.y), 7).into_styled(style.build()));
+        }
+    }
+}
+
+impl OriginDimensions for Canvas {
+    fn size(&self) -> Size {
+        Size::new(self.0.width(), self.0.height())
+    }
+}
+
+impl DrawTarget for Canvas {
+    type Color = Rgb888;
+    type Error = Infallible;
+
+    fn draw_iter<I: IntoIterator<Item = Pixel<Rgb888>>>(&mut self, pixels: I) -> Result<(), Infallible> {
+        for Pixel(place, colour) in pixels {
+            let (Ok(x), Ok(y)) = (u32::try_from(place.x), u32::try_from(place.y)) else { continue };
+            if let Some(pixel) = self.0.get_pixel_mut_checked(x, y) {
+                *pixel = Rgb([colour.r(), colour.g(), colour.b()]);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Dataset, Shapes, ShapesConfig};
+
+    fn samples(count: usize) -> Vec<(Sample, String)> {
+        let shapes = Shapes::new(ShapesConfig::new("train", count, 0)).expect("a good size");
+        (0..count).map(|i| (shapes.get(i).expect("generated"), format!("number {i}"))).collect()
+    }
+
+    #[test]
+    fn every_pixel_of_a_small_image_is_a_square_of_the_sheet() {
+        let samples = samples(5);
+        let sheet = ContactSheet::new(3).draw(&samples);
+        // 32 pixels times 4 are the first to reach 112; three columns and two rows of cells with labels of 13 pixels.
+        assert_eq!(sheet.dimensions(), (12 + 3 * (128 + 12), 12 + 2 * (128 + 4 + 13 + 12)));
+        for (i, (sample, _)) in samples.iter().enumerate() {
+            let (left, top) = (12 + (i as u32 % 3) * 140, 12 + (i as u32 / 3) * 157);
+            for (x, y, pixel) in sample.image.enumerate_pixels() {
+                assert_eq!(sheet.get_pixel(left + 4 * x, top + 4 * y), pixel);
+                assert_eq!(sheet.get_pixel(left + 4 * x + 3, top + 4 * y + 3), pixel);
+            }
+        }
+    }
+
+    #[test]
+    fn labels_are_written_and_the_overlay_is_drawn() {
+        let mut samples = samples(2);
+        let plain = ContactSheet::new(2).draw(&samples);
+        let overlaid = ContactSheet::new(2).with_overlay(true).draw(&samples);
+        assert_eq!(plain.dimensions(), overlaid.dimensions());
+        let differs = |a: &RgbImage, b: &RgbImage, rows: std::ops::Range<u32>| {
+            rows.flat_map(|y| (0..a.width()).map(move |x| (x, y)))
+                .any(|(x, y)| a.get_pixel(x, y) != b.get_pixel(x, y))
+        };
+        assert!(differs(&plain, &overlaid, 12..140));
+        assert!(!differs(&plain, &overlaid, 144..157));
+        samples[0].1 = "a much longer label than there is room for".to_string();
+        let relabelled = ContactSheet::new(2).draw(&samples);
+        assert!(!differs(&plain, &relabelled, 12..140));
+        assert!(differs(&plain, &relabelled, 144..157));
+    }
+
+    #[test]
+    fn neighbouring_classes_have_different_colours() {
+        for class in 0..20 {
+            let (a, b) = (class_colour(class), class_colour(class + 1));
+            let distance =
+                a.r().abs_diff(b.r()) as u32 + a.g().abs_diff(b.g()) as u32 + a.b().abs_diff(b.b()) as u32;
+            assert!(distance > 150, "classes {class} and {} look alike", class + 1);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Files on disk to batches: readers, manifests, transforms, the loader, and the generated data set `shapes`.
+
+mod archive;
+mod catalog;
+mod contact_sheet;
+mod fetch;
+mod inventory;
+mod loader;
+mod manifest;
+mod readers;
+mod sample;
+mod shapes;
+mod subset;
+mod transform;
+mod workers;
+
+pub use catalog::{Layout, Normalization, Opened, Roots, open};
+pub use contact_sheet::ContactSheet;
+pub use fetch::{FileState, Progress, fetch};
+pub use inventory::{Listed, Report, check, list};
+pub use loader::{Loader, LoaderOptions, OnCorrupt};
+pub use manifest::{Manifest, ManifestFile, ManifestSplit};
+pub use readers::{Cifar, Idx, ImageFolder, decode_rgb};
+pub use sample::{Dataset, Sample};
+pub use shapes::{Shapes, ShapesConfig};
+pub use subset::Subset;
+pub use transform::{Interpolation, Pipeline, Region, Size, Transform, Warp};

@@ -1,0 +1,251 @@
+//! The loader: the samples of a split, transformed and gathered in batches, by several threads or by none.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::prelude::*;
+use burn::tensor::TensorData;
+use kiln_core::{Batch, Batches, Error, Result, Truth};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::workers::Ordered;
+use crate::{Dataset, Pipeline};
+
+/// What is done about an image that cannot be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnCorrupt {
+    /// It is an error that names the file.
+    #[default]
+    Error,
+    /// It is left out of its batch, and counted.
+    Skip,
+}
+
+/// How batches are made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoaderOptions {
+    /// Images a batch.
+    pub batch_size: usize,
+    /// Decides the order and the augmentation, together with the epoch.
+    pub seed: u64,
+    /// False: in the order of the split, every epoch.
+    pub shuffle: bool,
+    /// True: what is left after the last full batch is left out.
+    pub drop_last: bool,
+    /// Threads that read and transform; 0 does it where batches are asked for.
+    pub workers: usize,
+    /// What is done about an image that cannot be read.
+    pub on_corrupt: OnCorrupt,
+}
+
+/// A source of batches.
+///
+/// The order is a function of seed and epoch, an image's augmentation one of seed, epoch and index: neither depends on the
+/// number of threads, nor on the batch an epoch begins with.
+pub struct Loader {
+    plan: Arc<Plan>,
+    workers: usize,
+    device: Device,
+}
+
+/// What the threads share.
+struct Plan {
+    dataset: Arc<dyn Dataset>,
+    pipeline: Pipeline,
+    options: LoaderOptions,
+    /// Indices of images that could not be read.
+    skipped: Mutex<BTreeSet<usize>>,
+}
+
+impl Loader {
+    /// A loader that puts its batches on `device`.
+    ///
+    /// # Errors
+    /// A batch size of 0; a split without images, or with fewer than a batch if what is left over is left out.
+    pub fn new(
+        dataset: Arc<dyn Dataset>,
+        pipeline: Pipeline,
+        options: LoaderOptions,
+        device: Device,
+    ) -> Result<Self> {
+        let items = dataset.len();
+        if options.batch_size == 0 {
+            return Err(Error::input("a batch of 0 images").hint("`batch_size` is 1 or more"));
+        }
+        if items == 0 {
+            return Err(Error::input("a split without images"));
+        }
+        if options.drop_last && items < options.batch_size {
+            let message =
+                format!("{items} images are no full batch of {}, and others are dropped", options.batch_size);
+            return Err(Error::input(message).hint("a smaller `batch_size`, or `drop_last = false`"));
+        }
+        let workers = options.workers;
+        Ok(Self {
+            plan: Arc::new(Plan { dataset, pipeline, options, skipped: Mutex::default() }),
+            workers,
+            device,
+        })
+    }
+
+    /// Where the images that could not be read come from.
+    pub fn skipped_origins(&self) -> Vec<String> {
+        let skipped = self.plan.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        skipped.iter().map(|index| self.plan.dataset.origin(*index)).collect()
+    }
+}
+
+impl Batches for Loader {
+    fn items(&self) -> usize {
+        let (items, batch_size) = (self.plan.dataset.len(), self.plan.options.batch_size);
+        if self.plan.options.drop_last { items / batch_size * batch_size } else { items }
+    }
+
+    fn steps(&self) -> usize {
+        self.items().div_ceil(self.plan.options.batch_size)
+    }
+
+    /// Ends after the first error. A batch of which no image could be read is passed over.
+    fn epoch(&self, epoch: usize, first: usize) -> impl Iterator<Item = Result<Batch>> {
+        let (plan, items) = (self.plan.clone(), self.items());
+        let order = plan.order(epoch);
+        let make = move |step: usize, stop: &AtomicBool| {
+            let begin = step * plan.options.batch_size;
+            let end = items.min(begin + plan.options.batch_size);
+            plan.prepare(&order[begin..end], epoch, stop)
+        };
+        let mut prepared = Ordered::new(first..self.steps(), self.workers, make);
+        let mut failed = false;
+        std::iter::from_fn(move || {
+            if failed {
+                return None;
+            }
+            // An empty batch is of no use to anyone.
+            let next =
+                prepared.find(|batch| batch.as_ref().map_or(true, |batch| !batch.indices.is_empty()))?;
+            failed = next.is_err();
+            Some(next.map(|batch| batch.onto(&self.device)))
+        })
+    }
+
+    fn skipped(&self) -> usize {
+        self.plan.skipped.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+/// A batch that is not yet on a device.
+struct Prepared {
+    pixels: Vec<f32>,
+    /// Height and width.
+    size: [usize; 2],
+    truths: Vec<Truth>,
+    indices: Vec<usize>,
+}
+
+impl Prepared {
+    fn onto(self, device: &Device) -> Batch {
+        let [height, width] = self.size;
+        let data = TensorData::new(self.pixels, [self.indices.len(), 3, height, width]);
+        Batch { images: Tensor::from_data(data, device), truths: self.truths, indices: self.indices }
+    }
+}
+
+/// The numbers of an image, its height and width, its truth.
+type Ready = (Vec<f32>, [usize; 2], Truth);
+
+/// Kinds of randomness, so that none repeats another.
+const ORDER: u64 = 1;
+const AUGMENTATION: u64 = 2;
+
+fn generator(kind: u64, seed: u64, epoch: usize, index: usize) -> ChaCha8Rng {
+    let mut key = [0; 32];
+    for (place, word) in key.chunks_exact_mut(8).zip([kind, seed, epoch as u64, index as u64]) {
+        place.copy_from_slice(&word.to_le_bytes());
+    }
+    ChaCha8Rng::from_seed(key)
+}
+
+impl Plan {
+    /// The indices of the split in the order of an epoch.
+    fn order(&self, epoch: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.dataset.len()).collect();
+        if self.options.shuffle {
+            let mut rng = generator(ORDER, self.options.seed, epoch, 0);
+            // Fisher and Yates, written out so that no new version of a library changes an old run's order.
+            for last in (1..order.len()).rev() {
+                let pick = (u128::from(rng.next_u64()) * (last as u128 + 1)) >> 64;
+                order.swap(last, pick as usize);
+            }
+        }
+        order
+    }
+
+    /// Reads, transforms and normalizes the images of a batch; gives up halfway when told to stop.
+    fn prepare(&self, indices: &[usize], epoch: usize, stop: &AtomicBool) -> Result<Prepared> {
+        let mut batch =
+            Prepared { pixels: Vec::new(), size: [0, 0], truths: Vec::new(), indices: Vec::new() };
+        for &index in indices {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            let made = catch_unwind(AssertUnwindSafe(|| self.sample(index, epoch)));
+            let Some((pixels, size, truth)) =
+                made.unwrap_or_else(|panic| Err(self.panicked(index, &*panic)))?
+            else {
+                continue;
+            };
+            if batch.indices.is_empty() {
+                batch.size = size;
+                batch.pixels.reserve_exact(indices.len() * pixels.len());
+            } else if size != batch.size {
+                let of = |index: usize, [height, width]: [usize; 2]| {
+                    format!("{} is {width}x{height}", self.dataset.origin(index))
+                };
+                let (a, b) = (of(batch.indices[0], batch.size), of(index, size));
+                return Err(Error::input(format!("images of different sizes in one batch: {a}, {b}"))
+                    .hint("end the transforms with a `center-crop`, `random-resized-crop` or `resize` to height and width"));
+            }
+            batch.pixels.extend(pixels);
+            batch.truths.push(truth);
+            batch.indices.push(index);
+        }
+        Ok(batch)
+    }
+
+    /// An image for a batch; `None` where it cannot be read and is skipped.
+    fn sample(&self, index: usize, epoch: usize) -> Result<Option<Ready>> {
+        let sample = match self.dataset.get(index) {
+            Ok(sample) => sample,
+            Err(error) if self.options.on_corrupt == OnCorrupt::Error => {
+                return Err(if error.hint_given().is_some() {
+                    error
+                } else {
+                    error.hint("`on_corrupt = \"skip\"` leaves such images out")
+                });
+            }
+            Err(_) => {
+                self.skipped.lock().unwrap_or_else(PoisonError::into_inner).insert(index);
+                return Ok(None);
+            }
+        };
+        let mut rng = generator(AUGMENTATION, self.options.seed, epoch, index);
+        let sample = self.pipeline.apply(sample, &mut rng).map_err(|error| match error.file_named() {
+            Some(_) => error,
+            None => error.file(self.dataset.origin(index)),
+        })?;
+        let size = [sample.image.height() as usize, sample.image.width() as usize];
+        Ok(Some((self.pipeline.normalize(&sample.image), size, sample.truth)))
+    }
+
+    fn panicked(&self, index: usize, panic: &(dyn std::any::Any + Send)) -> Error {
+        let why = panic.downcast_ref::<String>().map(String::as_str);
+        let why = why.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+        let why = why.lines().next().unwrap_or_default();
+        Error::failure(format!("reading the image panicked: {why}")).file(self.dataset.origin(index))
+    }
+}

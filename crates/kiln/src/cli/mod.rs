@@ -1,0 +1,105 @@
+//! The command line: `kiln VERB …`, and `cargo xtask VERB …`, which is the same.
+
+mod data;
+mod eval;
+mod models;
+mod output;
+mod parity;
+mod predict;
+mod train;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use kiln_core::{Error, Kind, Result};
+use kiln_data::Roots;
+
+use output::Output;
+
+/// Vision models on Burn: train them, score them, use them.
+#[derive(Parser)]
+#[command(
+    name = "kiln",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    /// Print one JSON object on standard output, and nothing else there
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Train(train::Args),
+    Eval(eval::Args),
+    Predict(predict::Args),
+    Models(models::Args),
+    Parity(parity::Args),
+    #[command(subcommand)]
+    Data(data::Verb),
+}
+
+/// Runs the command that the process was called with. Exit code 0: it worked; 2: a wrong call or a bad input; 1: a
+/// failure while working.
+pub fn main() -> ExitCode {
+    let json = std::env::args().any(|argument| argument == "--json");
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if !error.use_stderr() || !json => error.exit(),
+        Err(error) => {
+            let message = error.to_string();
+            let line = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            return failed(&Error::input(line).hint("see `kiln --help`"), true);
+        }
+    };
+    match run(cli.verb, &Output { json: cli.json }) {
+        Ok(code) => code,
+        Err(error) => failed(&error, cli.json),
+    }
+}
+
+fn run(verb: Verb, output: &Output) -> Result<ExitCode> {
+    let roots =
+        Roots { datasets: PathBuf::from("datasets"), data: std::env::var_os("KILN_DATA").map(PathBuf::from) };
+    match verb {
+        Verb::Train(args) => train::run(args, &roots, output),
+        Verb::Eval(args) => eval::run(args, &roots, output),
+        Verb::Predict(args) => predict::run(args, output),
+        Verb::Models(args) => models::run(args, output),
+        Verb::Parity(args) => parity::run(args, output),
+        Verb::Data(verb) => data::run(verb, &roots, output),
+    }
+}
+
+fn failed(error: &Error, json: bool) -> ExitCode {
+    if json {
+        let object = serde_json::json!({"error": {
+            "message": error.message(),
+            "file": error.file_named(),
+            "place": error.place_named(),
+            "hint": error.hint_given(),
+        }});
+        println!("{object}");
+    }
+    eprintln!("error: {error}");
+    match error.kind() {
+        Kind::Input => ExitCode::from(2),
+        Kind::Failure => ExitCode::from(1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,60 @@
+//! What goes to standard output: lines for people, or one JSON object.
+
+use serde_json::Value;
+
+/// How a command answers.
+pub struct Output {
+    /// One JSON object instead of lines.
+    pub json: bool,
+}
+
+impl Output {
+    /// The whole answer, in both forms.
+    pub fn answer(&self, lines: &str, json: Value) {
+        match self.json {
+            true => println!("{json}"),
+            false => println!("{}", lines.trim_end()),
+        }
+    }
+}
+
+/// Rows as a table: columns as wide as their widest cell, numbers to the right.
+pub fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
+    let header = header.map(str::to_string);
+    let all = || std::iter::once(&header).chain(rows);
+    let widths: [usize; N] =
+        std::array::from_fn(|i| all().map(|row| row[i].chars().count()).max().unwrap_or(0));
+    let is_number = |cell: &str| cell.chars().next().is_some_and(|c| c.is_ascii_digit()) || cell == "-";
+    let right: [bool; N] =
+        std::array::from_fn(|i| !rows.is_empty() && rows.iter().all(|row| is_number(&row[i])));
+    let mut text = String::new();
+    for row in all() {
+        let cells = row.iter().enumerate().map(|(i, cell)| match right[i] {
+            true => format!("{cell:>width$}", width = widths[i]),
+            false => format!("{cell:<width$}", width = widths[i]),
+        });
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// `11,689,512`.
+pub fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group).into_owned());
+    groups.collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_and_stand_to_the_right() {
+        assert_eq!(thousands(11_689_512), "11,689,512");
+        assert_eq!(thousands(12), "12");
+        let rows = [["a".to_string(), "9".to_string()], ["bcd".to_string(), "1,000".to_string()]];
+        assert_eq!(table(["x", "n"], &rows), "x        n\na        9\nbcd  1,000\n");
+    }
+}

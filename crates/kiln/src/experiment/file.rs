@@ -1,0 +1,89 @@
+//! An experiment as typed: strict, and with what may be left out left out.
+
+use kiln_data::{OnCorrupt, Transform};
+use kiln_train::{OptimizerConfig, ScheduleConfig};
+use serde::{Deserialize, Serialize};
+
+/// An experiment file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExperimentFile {
+    /// What every random number comes from; 0 if left out.
+    pub seed: Option<u64>,
+    /// What is learned; classification if left out.
+    pub task: Option<TaskName>,
+    /// What it is learned from.
+    pub data: DataFile,
+    /// What learns it.
+    pub model: ModelFile,
+    /// How long, and in which portions.
+    pub train: TrainFile,
+    /// How gradients become steps.
+    pub optimizer: OptimizerConfig,
+    /// How the learning rate changes; not at all if left out.
+    pub schedule: Option<ScheduleConfig>,
+}
+
+/// What is learned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskName {
+    /// A class an image.
+    Classification,
+}
+
+/// `[data]` as typed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataFile {
+    /// A name or a path.
+    pub name: String,
+    /// The split to learn from; `train` if left out.
+    pub train_split: Option<String>,
+    /// The split to be tried on; `test`, or `val` where there is no `test`, if left out.
+    pub test_split: Option<String>,
+    /// Images to learn from, evenly picked; all if left out.
+    pub train_items: Option<usize>,
+    /// Images to be tried on, evenly picked; all if left out.
+    pub test_items: Option<usize>,
+    /// Side of the images of `shapes`, in pixels.
+    pub image_size: Option<usize>,
+    /// What happens to an image before it is learned from.
+    pub train_transforms: Option<Vec<Transform>>,
+    /// What happens to an image before it is tried.
+    pub test_transforms: Option<Vec<Transform>>,
+    /// Mean of each channel; the data set's if left out.
+    pub mean: Option<[f32; 3]>,
+    /// Standard deviation of each channel; the data set's if left out.
+    pub std: Option<[f32; 3]>,
+    /// Threads that read images; 2 if left out.
+    pub workers: Option<usize>,
+    /// What to do about an image that cannot be read; it is an error if left out.
+    pub on_corrupt: Option<OnCorrupt>,
+}
+
+/// `[model]` as typed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelFile {
+    /// A name of the registry.
+    pub name: String,
+}
+
+/// `[train]` as typed: `epochs` or `steps`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainFile {
+    /// Passes over the training images.
+    pub epochs: Option<usize>,
+    /// Batches in all.
+    pub steps: Option<usize>,
+    /// Images a batch.
+    pub batch_size: usize,
+    /// The learning rate that the schedule starts from.
+    pub lr: f64,
+    /// Leaves out the last batch of an epoch if it is not full; true if left out.
+    pub drop_last: Option<bool>,
+    /// Checkpoints that are kept; 2 if left out.
+    pub keep: Option<usize>,
+}

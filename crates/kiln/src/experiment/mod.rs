@@ -1,0 +1,9 @@
+//! Experiments: what was typed ([`ExperimentFile`]), where ([`Source`]), and what it means ([`Experiment`]).
+
+mod file;
+mod prepare;
+mod source;
+
+pub use file::{DataFile, ExperimentFile, ModelFile, TaskName, TrainFile};
+pub use prepare::{DataPlan, Experiment, ModelPlan, Prepared, TrainPlan, class_name, pipeline_of};
+pub use source::Source;

@@ -1,0 +1,9 @@
+//! Kiln's front: experiment files, the command line, the run folder and its report.
+//!
+//! The only crate that knows all the others: data, networks, tasks and the training loop meet here.
+
+pub mod cli;
+pub mod evaluation;
+pub mod experiment;
+pub mod report;
+pub mod run;

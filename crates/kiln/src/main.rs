@@ -1,0 +1,5 @@
+//! The binary `kiln`.
+
+fn main() -> std::process::ExitCode {
+    kiln::cli::main()
+}

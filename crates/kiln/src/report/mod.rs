@@ -1,0 +1,229 @@
+//! The run report: one HTML page with the curves, the confusion matrix, sample predictions and everything needed to
+//! repeat the run. It holds its own style, drawings and images, runs no script and loads nothing; its elements are
+//! closed, so that an XML parser reads it too.
+//!
+//! It knows no tensor, no model and no data set: [`Report`] is plain numbers, words and pictures.
+
+mod chart;
+mod confusion;
+mod curves;
+mod html;
+mod samples;
+mod scale;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Write;
+
+use image::RgbImage;
+
+pub use confusion::ClassFigures;
+use html::{escape, fixed, percent};
+
+/// Everything the page says of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// The name of the run.
+    pub title: String,
+    /// The model and the data set.
+    pub subtitle: String,
+    /// The tiles under the headline as (name, value), the most important one first.
+    pub summary: Vec<(String, String)>,
+    /// One row an epoch, in order.
+    pub epochs: Vec<EpochRow>,
+    /// Some or all steps, in order; the page thins them further where it draws them.
+    pub steps: Vec<StepRow>,
+    /// What was taken for what, if the task is to tell classes apart.
+    pub confusion: Option<Confusion>,
+    /// Some test images with what the network said of them.
+    pub samples: Samples,
+    /// The experiment file, as typed.
+    pub configuration: String,
+    /// The complete configuration, as JSON.
+    pub resolved: String,
+    /// Versions, device, machine, as (name, value).
+    pub environment: Vec<(String, String)>,
+    /// The command that repeats the run.
+    pub command: String,
+}
+
+/// An epoch's figures.
+#[derive(Debug, Clone, Default)]
+pub struct EpochRow {
+    /// The epochs done, this one counted.
+    pub epoch: usize,
+    /// The steps done, all epochs counted.
+    pub step: usize,
+    /// The learning rate of the last step.
+    pub rate: f64,
+    /// The training loss, averaged over the epoch.
+    pub train_loss: f64,
+    /// The test loss after the epoch.
+    pub test_loss: f64,
+    /// Named figures between 0 and 1; more is better, and the first decides which epoch is best.
+    pub figures: Vec<(String, f64)>,
+}
+
+/// A training step.
+#[derive(Debug, Clone, Default)]
+pub struct StepRow {
+    /// The steps done, this one counted.
+    pub step: usize,
+    /// The loss of its batch.
+    pub loss: f64,
+    /// The learning rate it was taken with.
+    pub rate: f64,
+}
+
+/// What was taken for what.
+#[derive(Debug, Clone, Default)]
+pub struct Confusion {
+    /// The names of the classes.
+    pub classes: Vec<String>,
+    /// `counts[truth][predicted]`: how many images.
+    pub counts: Vec<Vec<u64>>,
+}
+
+/// Test images with what the network said of them.
+#[derive(Debug, Clone, Default)]
+pub struct Samples {
+    /// Those it named rightly.
+    pub right: Vec<SampleCard>,
+    /// Those it named wrongly.
+    pub wrong: Vec<SampleCard>,
+}
+
+/// One test image with what the network said of it.
+#[derive(Debug, Clone, Default)]
+pub struct SampleCard {
+    /// The image as a person would see it, of any size; a small one is magnified, a large one reduced.
+    pub image: RgbImage,
+    /// The class it is.
+    pub truth: String,
+    /// The class the network named.
+    pub predicted: String,
+    /// The probability the network gave to the class it named.
+    pub probability: f32,
+}
+
+/// The page, complete.
+pub fn render(report: &Report) -> String {
+    let title = escape(&report.title);
+    let mut page = String::with_capacity(1 << 18);
+    // The policy has the browser refuse whatever the page might try to load.
+    let _ = write!(
+        page,
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\"/>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+         <meta name=\"color-scheme\" content=\"light dark\"/>\n\
+         <meta name=\"generator\" content=\"Kiln {version}\"/>\n\
+         <link rel=\"icon\" href=\"data:,\"/>\n<title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n",
+        version = env!("CARGO_PKG_VERSION"),
+        style = include_str!("style.css"),
+    );
+    page.push_str(&headline(report));
+    page.push_str(&curves::section(&report.epochs, &report.steps));
+    page.push_str(&epochs_table(&report.epochs));
+    if let Some(confusion) = &report.confusion {
+        page.push_str(&confusion::section(confusion));
+    }
+    page.push_str(&samples::section(&report.samples));
+    page.push_str(&repeat(report));
+    page.push_str("</main>\n</body>\n</html>\n");
+    page
+}
+
+/// The title and the tiles.
+fn headline(report: &Report) -> String {
+    let mut text = format!("<header>\n<h1>{}</h1>\n", escape(&report.title));
+    if !report.subtitle.is_empty() {
+        let _ = writeln!(text, "<p class=\"subtitle\">{}</p>", escape(&report.subtitle));
+    }
+    if !report.summary.is_empty() {
+        text.push_str("<dl class=\"tiles\">\n");
+        for (name, value) in &report.summary {
+            let _ = writeln!(text, "<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(value));
+        }
+        text.push_str("</dl>\n");
+    }
+    text.push_str("</header>\n");
+    text
+}
+
+/// The numbers behind the curves, folded away.
+fn epochs_table(epochs: &[EpochRow]) -> String {
+    let Some(last) = epochs.last() else { return String::new() };
+    let best = curves::best(epochs).map(|(row, _)| row);
+    let mut text = String::from(
+        "<details>\n<summary>The numbers of every epoch</summary>\n<div class=\"scroll\">\n<table>\n<thead><tr>\
+         <th>epoch</th><th>step</th><th>rate</th><th>train loss</th><th>test loss</th>",
+    );
+    for (name, _) in &last.figures {
+        let _ = write!(text, "<th>{}</th>", escape(name));
+    }
+    text.push_str("</tr></thead>\n<tbody>\n");
+    for (row, epoch) in epochs.iter().enumerate() {
+        let class = if best == Some(row) { " class=\"best\"" } else { "" };
+        let _ = write!(
+            text,
+            "<tr{class}><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>",
+            epoch.epoch,
+            epoch.step,
+            html::short(epoch.rate),
+            fixed(epoch.train_loss, 4),
+            fixed(epoch.test_loss, 4)
+        );
+        for (name, _) in &last.figures {
+            let figure = epoch.figures.iter().find(|(other, _)| other == name);
+            let _ = write!(text, "<td>{}</td>", percent(figure.map_or(f64::NAN, |(_, value)| *value), 2));
+        }
+        text.push_str("</tr>\n");
+    }
+    text.push_str("</tbody>\n</table>\n</div>\n</details>\n");
+    text
+}
+
+/// What is needed to repeat the run.
+fn repeat(report: &Report) -> String {
+    let mut text = String::from("<section>\n<h2>To repeat it</h2>\n");
+    if !report.command.is_empty() {
+        let _ = writeln!(text, "<pre class=\"command\"><code>{}</code></pre>", escape(&report.command));
+    }
+    if !report.environment.is_empty() {
+        text.push_str("<dl class=\"environment\">\n");
+        for (name, value) in &report.environment {
+            let _ = writeln!(text, "<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(value));
+        }
+        text.push_str("</dl>\n");
+    }
+    if !report.configuration.trim().is_empty() {
+        let _ = writeln!(
+            text,
+            "<h3>The experiment, as typed</h3>\n<pre><code>{}</code></pre>",
+            toml(&report.configuration)
+        );
+    }
+    if !report.resolved.trim().is_empty() {
+        let _ = writeln!(
+            text,
+            "<details>\n<summary>The complete configuration</summary>\n<pre><code>{}</code></pre>\n</details>",
+            escape(report.resolved.trim_end())
+        );
+    }
+    text.push_str("</section>\n");
+    text
+}
+
+/// The experiment file with its comments set back and its table headers set off.
+fn toml(text: &str) -> String {
+    let lines = text.trim_end().lines().map(|line| {
+        let start = line.trim_start();
+        match start.chars().next() {
+            Some('#') => format!("<span class=\"comment\">{}</span>", escape(line)),
+            Some('[') => format!("<b>{}</b>", escape(line)),
+            _ => escape(line),
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,77 @@
+//! The report of a run.
+
+use kiln_core::{Result, Score};
+use kiln_train::EpochSummary;
+
+use crate::evaluation::{Evaluation, Prediction};
+use crate::experiment::{Prepared, Source, class_name};
+use crate::report::{Confusion, EpochRow, Report, SampleCard, Samples, render};
+use crate::run::{RunFolder, Steps};
+
+/// Cards of right and of wrong test images each.
+const CARDS: usize = 12;
+
+/// Writes `report.html`.
+///
+/// # Errors
+/// A place that cannot be written; a test image that cannot be read again.
+pub fn write_report(
+    run: &RunFolder,
+    source: &Source,
+    prepared: &Prepared,
+    history: &[EpochSummary],
+    evaluation: &Evaluation,
+    tiles: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
+) -> Result<()> {
+    let experiment = &prepared.experiment;
+    let epochs = history.iter().map(|summary| EpochRow {
+        epoch: summary.epoch,
+        step: summary.step,
+        rate: summary.rate,
+        train_loss: summary.train_loss,
+        test_loss: summary.test_loss,
+        figures: summary.figures.clone(),
+    });
+    let figures = evaluation.score.figures();
+    let best =
+        figures.iter().map(|(name, value)| (format!("Best {name}"), format!("{:.2} %", value * 100.0)));
+    let report = Report {
+        title: run.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        subtitle: format!("{} on {}", experiment.model.name, experiment.data.name),
+        summary: best.take(1).chain(tiles).collect(),
+        epochs: epochs.collect(),
+        steps: Steps::new(run.file("steps.csv")).read()?,
+        confusion: Some(Confusion {
+            classes: prepared.classes.clone(),
+            counts: evaluation.score.confusion().rows().map(<[u64]>::to_vec).collect(),
+        }),
+        samples: samples(prepared, &evaluation.predictions)?,
+        configuration: source.text(),
+        resolved: serde_json::to_string_pretty(experiment).unwrap_or_default(),
+        environment,
+        command: format!("cargo xtask train {}", run.file("resolved.json").display()),
+    };
+    run.write("report.html", render(&report).as_bytes())
+}
+
+/// The wrong ones that the network was surest of, and right ones from all over the split.
+fn samples(prepared: &Prepared, predictions: &[Prediction]) -> Result<Samples> {
+    let (right, mut wrong): (Vec<&Prediction>, Vec<&Prediction>) =
+        predictions.iter().partition(|p| p.truth == p.predicted);
+    wrong.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+    let apart = right.len().div_ceil(CARDS).max(1);
+    let card = |prediction: &Prediction| {
+        let class = |class| class_name(&prepared.classes, class);
+        Ok(SampleCard {
+            image: prepared.test.0.get(prediction.index)?.image,
+            truth: class(prediction.truth),
+            predicted: class(prediction.predicted),
+            probability: prediction.probability,
+        })
+    };
+    Ok(Samples {
+        right: right.into_iter().step_by(apart).take(CARDS).map(card).collect::<Result<_>>()?,
+        wrong: wrong.into_iter().take(CARDS).map(card).collect::<Result<_>>()?,
+    })
+}

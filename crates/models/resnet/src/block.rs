@@ -1,0 +1,113 @@
+//! The two residual blocks of Figure 5: y = F(x) + x.
+
+use burn::prelude::*;
+use kiln_nn::{BatchNorm, BatchNormConfig, Conv2d, KAIMING_FAN_OUT, conv, relu};
+
+use crate::Version;
+
+/// A residual block of either kind.
+#[derive(Module, Debug)]
+pub enum Block {
+    /// Two 3x3 convolutions.
+    Basic(BasicBlock),
+    /// 1x1, 3x3, 1x1.
+    Bottleneck(Bottleneck),
+}
+
+impl Block {
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Basic(block) => block.forward(x),
+            Self::Bottleneck(block) => block.forward(x),
+        }
+    }
+}
+
+/// Figure 5, left.
+#[derive(Module, Debug)]
+pub struct BasicBlock {
+    conv1: Conv2d,
+    bn1: BatchNorm,
+    conv2: Conv2d,
+    bn2: BatchNorm,
+    downsample: Option<(Conv2d, BatchNorm)>,
+}
+
+impl BasicBlock {
+    pub fn new(channels: [usize; 2], stride: usize, device: &Device) -> Self {
+        let [input, output] = channels;
+        Self {
+            conv1: conv([input, output], 3, stride).with_initializer(KAIMING_FAN_OUT).init(device),
+            bn1: BatchNormConfig::new(output).init(device),
+            conv2: conv([output, output], 3, 1).with_initializer(KAIMING_FAN_OUT).init(device),
+            bn2: BatchNormConfig::new(output).init(device),
+            downsample: projection(channels, stride, device),
+        }
+    }
+
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let shortcut = shortcut(&self.downsample, x.clone());
+        let x = relu(self.bn1.forward(self.conv1.forward(x)));
+        let x = self.bn2.forward(self.conv2.forward(x));
+        relu(x + shortcut)
+    }
+}
+
+/// Figure 5, right.
+#[derive(Module, Debug)]
+pub struct Bottleneck {
+    conv1: Conv2d,
+    bn1: BatchNorm,
+    conv2: Conv2d,
+    bn2: BatchNorm,
+    conv3: Conv2d,
+    bn3: BatchNorm,
+    downsample: Option<(Conv2d, BatchNorm)>,
+}
+
+impl Bottleneck {
+    /// How much wider the block is than its 3x3 convolution.
+    pub const EXPANSION: usize = 4;
+
+    pub fn new(channels: [usize; 2], stride: usize, version: Version, device: &Device) -> Self {
+        let [input, output] = channels;
+        let width = output / Self::EXPANSION;
+        let [first, second] = match version {
+            Version::V1 => [stride, 1],
+            Version::V15 => [1, stride],
+        };
+        Self {
+            conv1: conv([input, width], 1, first).with_initializer(KAIMING_FAN_OUT).init(device),
+            bn1: BatchNormConfig::new(width).init(device),
+            conv2: conv([width, width], 3, second).with_initializer(KAIMING_FAN_OUT).init(device),
+            bn2: BatchNormConfig::new(width).init(device),
+            conv3: conv([width, output], 1, 1).with_initializer(KAIMING_FAN_OUT).init(device),
+            bn3: BatchNormConfig::new(output).init(device),
+            downsample: projection(channels, stride, device),
+        }
+    }
+
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let shortcut = shortcut(&self.downsample, x.clone());
+        let x = relu(self.bn1.forward(self.conv1.forward(x)));
+        let x = relu(self.bn2.forward(self.conv2.forward(x)));
+        let x = self.bn3.forward(self.conv3.forward(x));
+        relu(x + shortcut)
+    }
+}
+
+/// Option B of Section 3.3: a 1x1 convolution where the shape changes, and nothing where it does not.
+fn projection(channels: [usize; 2], stride: usize, device: &Device) -> Option<(Conv2d, BatchNorm)> {
+    let changes = stride != 1 || channels[0] != channels[1];
+    changes.then(|| {
+        let conv = conv(channels, 1, stride).with_initializer(KAIMING_FAN_OUT).init(device);
+        (conv, BatchNormConfig::new(channels[1]).init(device))
+    })
+}
+
+fn shortcut(downsample: &Option<(Conv2d, BatchNorm)>, x: Tensor<4>) -> Tensor<4> {
+    match downsample {
+        Some((conv, norm)) => norm.forward(conv.forward(x)),
+        None => x,
+    }
+}

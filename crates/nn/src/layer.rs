@@ -1,0 +1,32 @@
+//! One step of a feature extractor that is a plain sequence.
+
+use burn::prelude::*;
+
+use crate::{BatchNorm, Conv2d, MaxPool2d, Relu};
+
+/// One step of a plain sequence: `Vec<Layer>` has the index of every step in its weights' names, as PyTorch's
+/// `Sequential` has (`features.3.weight`).
+#[derive(Module, Debug)]
+pub enum Layer {
+    /// A convolution.
+    Conv(Conv2d),
+    /// A normalization over the batch.
+    Norm(BatchNorm),
+    /// Negative values become zero.
+    Relu(Relu),
+    /// The maximum of each window.
+    MaxPool(MaxPool2d),
+}
+
+impl Layer {
+    /// # Shapes
+    /// `[batch, channels, height, width]`, all but `batch` as the layer changes them.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Conv(layer) => layer.forward(x),
+            Self::Norm(layer) => layer.forward(x),
+            Self::Relu(layer) => layer.forward(x),
+            Self::MaxPool(layer) => layer.forward(x),
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Every layer that Kiln's models use.
+//!
+//! Burn's own layers come from here too, so that a model names one source and a faster layer can take a place without
+//! a change in the models. Layers keep Burn's names: weight files are matched by them.
+
+mod conv;
+mod layer;
+
+pub use burn::nn::conv::{Conv2d, Conv2dConfig};
+pub use burn::nn::pool::{
+    AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, AvgPool2d, AvgPool2dConfig, MaxPool2d, MaxPool2dConfig,
+};
+pub use burn::nn::{
+    BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Initializer, Linear, LinearConfig, PaddingConfig2d,
+    Relu,
+};
+pub use burn::tensor::activation::relu;
+pub use conv::{KAIMING_FAN_IN, KAIMING_FAN_OUT, conv, global_average, max_pool, padded};
+pub use layer::Layer;

@@ -1,0 +1,121 @@
+//! Classification: one class an image.
+
+use burn::prelude::*;
+use burn::tensor::activation::log_softmax;
+use kiln_core::{Batch, Losses, Score, Task};
+
+use crate::ConfusionMatrix;
+
+/// Cross entropy of the softmax of logits `[batch, num_classes]`, scored by accuracy.
+#[derive(Debug, Clone)]
+pub struct Classification {
+    /// Classes to tell apart.
+    pub num_classes: usize,
+}
+
+impl Task for Classification {
+    type Output = Tensor<2>;
+    type Score = ClassificationScore;
+
+    fn loss(&self, logits: Tensor<2>, batch: &Batch) -> Losses {
+        let targets = Tensor::<1, Int>::from_data(classes(batch).as_slice(), &logits.device());
+        let log_probabilities = log_softmax(logits, 1);
+        let picked = log_probabilities.gather(1, targets.unsqueeze_dim(1));
+        Losses::new("cross_entropy", picked.mean().neg())
+    }
+
+    fn score(&self) -> ClassificationScore {
+        ClassificationScore { confusion: ConfusionMatrix::new(self.num_classes), in_top5: 0 }
+    }
+}
+
+/// How often the class is right, and how often it is among the five most probable.
+#[derive(Debug, Clone)]
+pub struct ClassificationScore {
+    confusion: ConfusionMatrix,
+    in_top5: u64,
+}
+
+impl ClassificationScore {
+    /// Which classes are taken for which.
+    pub fn confusion(&self) -> &ConfusionMatrix {
+        &self.confusion
+    }
+
+    /// Images scored so far.
+    pub fn items(&self) -> u64 {
+        self.confusion.total()
+    }
+}
+
+impl Score for ClassificationScore {
+    type Output = Tensor<2>;
+
+    fn update(&mut self, logits: Tensor<2>, batch: &Batch) {
+        let [_, num_classes] = logits.dims();
+        let logits = logits.into_data().convert::<f32>();
+        let logits = logits.as_slice::<f32>().expect("converted to f32 above");
+        for (row, target) in logits.chunks(num_classes).zip(classes(batch)) {
+            let target = target as usize;
+            // Of equal logits the first wins, as PyTorch's argmax has it.
+            let ahead =
+                |index: usize| row[index] > row[target] || (row[index] == row[target] && index < target);
+            let rank = (0..num_classes).filter(|index| ahead(*index)).count();
+            let first = |best: usize, index: usize| if row[index] > row[best] { index } else { best };
+            self.confusion.count(target, (0..num_classes).fold(0, first));
+            self.in_top5 += u64::from(rank < 5);
+        }
+    }
+
+    fn figures(&self) -> Vec<(&'static str, f64)> {
+        let top5 = self.in_top5 as f64 / self.items().max(1) as f64;
+        vec![("accuracy", self.confusion.accuracy()), ("top5", top5)]
+    }
+}
+
+fn classes(batch: &Batch) -> Vec<i64> {
+    let class =
+        |truth: &kiln_core::Truth| truth.class.expect("a data set for classification has a class an image");
+    batch.truths.iter().map(|truth| class(truth) as i64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_core::Truth;
+
+    use super::*;
+
+    fn batch(classes: &[usize]) -> Batch {
+        Batch {
+            images: Tensor::zeros([classes.len(), 3, 1, 1], &Device::flex()),
+            truths: classes.iter().map(|c| Truth { class: Some(*c), ..Truth::default() }).collect(),
+            indices: (0..classes.len()).collect(),
+        }
+    }
+
+    #[test]
+    fn the_loss_is_the_mean_negative_log_probability_of_the_class() {
+        // Row 1: p = e^ln3 / (e^ln3 + 1) = 3/4; row 2: p = 1/2. Mean of -ln: (ln(4/3) + ln 2) / 2 = 0.490414627.
+        let logits = Tensor::<2>::from_data([[3f32.ln(), 0.0], [0.0, 0.0]], &Device::flex());
+        let losses = Classification { num_classes: 2 }.loss(logits, &batch(&[0, 1]));
+        let loss = losses.total().into_scalar::<f32>();
+        assert!((loss - 0.490_414_63).abs() < 1e-6, "{loss}");
+    }
+
+    #[test]
+    fn accuracy_counts_the_largest_logit_and_top5_the_five_largest() {
+        let logits = Tensor::<2>::from_data(
+            [
+                [9.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0], // class 0 is first
+                [9.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0], // class 3 is fifth: 0, 6, 5, 4, 3
+                [9.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0], // class 2 is sixth
+                [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], // all equal: class 0 is taken, 4 is the fifth
+            ],
+            &Device::flex(),
+        );
+        let mut score = Classification { num_classes: 7 }.score();
+        score.update(logits, &batch(&[0, 3, 2, 4]));
+        assert_eq!(score.figures(), [("accuracy", 0.25), ("top5", 0.75)]);
+        assert_eq!(score.confusion().rows().nth(3).expect("class 3")[0], 1);
+    }
+}

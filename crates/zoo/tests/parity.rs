@@ -1,0 +1,44 @@
+//! The models against what reference implementations answer, where their golden files are at hand.
+
+use std::path::Path;
+
+use burn::prelude::*;
+use kiln_zoo::{Golden, REGISTRY};
+
+#[test]
+fn every_golden_of_a_model_of_the_registry_agrees() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/parity/golden");
+    let Ok(files) = std::fs::read_dir(&folder) else {
+        println!("skipped: no golden files in {}", folder.display());
+        return;
+    };
+    let mut checked = 0;
+    for file in files {
+        let file = file.unwrap().path();
+        let golden = Golden::read(&file).unwrap();
+        let ours = |entry: &&kiln_zoo::Entry| golden.model == format!("torchvision/{}", entry.name);
+        if REGISTRY.iter().any(|entry| ours(&entry)) {
+            let parity = golden.check(&Device::flex()).unwrap();
+            assert_eq!(parity.disagreement, None, "{}", file.display());
+            println!("{}: {:.1e}", golden.model, parity.max_error);
+            checked += 1;
+        }
+    }
+    // torchvision's AlexNet, ResNet-18 and ResNet-50.
+    assert!(checked >= 3, "{checked} golden files checked");
+}
+
+/// The golden must be able to disagree: another version of the same network has the same names and shapes.
+#[test]
+fn a_network_with_its_stride_elsewhere_disagrees() {
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/parity/golden/torchvision-resnet50.json");
+    if !file.exists() {
+        println!("skipped: no golden file {}", file.display());
+        return;
+    }
+    let mut golden = Golden::read(&file).unwrap();
+    golden.model = "torchvision/resnet50-v1".to_string();
+    let parity = golden.check(&Device::flex()).unwrap();
+    assert!(parity.disagreement.is_some_and(|why| why.contains("is off by")));
+}

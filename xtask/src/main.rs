@@ -1,0 +1,53 @@
+//! The front door: `cargo xtask VERB …`. It links nothing of the library, so that it is built in seconds.
+
+mod call;
+mod cargo;
+mod tidy;
+mod verbs;
+
+use std::process::ExitCode;
+
+use call::Call;
+
+const HELP: &str = "\
+cargo xtask [--features LIST] VERB …
+
+of the project:
+  test [--backends] [-- ARGS]  formatting, lints, layout rules, all tests; ARGS go to the test programs
+  tidy                         the layout rules alone
+  docs                         the documentation, in target/doc
+
+of the library, run by `kiln` (built first; `cargo xtask VERB --help` explains each):
+  train [CONFIG]               runs an experiment; without CONFIG the quickstart
+  eval, predict                scores a run or a weight file; names what images show
+  models, summary, parity      the registry; a model layer by layer; agreement with reference outputs
+  weights, data                weight files; data sets
+  …                            every other verb as well: `cargo xtask kiln --help` lists them all
+
+--features LIST builds `kiln` with more backends: ndarray, wgpu, vulkan, metal, webgpu, cuda, rocm, tch
+  cargo xtask --features wgpu train --device wgpu
+";
+
+fn main() -> ExitCode {
+    let done = match Call::parse(std::env::args_os().skip(1)) {
+        Ok(Call::Help) => {
+            print!("{HELP}");
+            Ok(0)
+        }
+        Ok(Call::Test { backends, args }) => verbs::test(backends, &args),
+        Ok(Call::Tidy) => verbs::tidy(),
+        Ok(Call::Docs) => verbs::docs(),
+        Ok(Call::Kiln { features, args }) => verbs::kiln(&features, &args),
+        Err(message) => {
+            eprintln!("error: {message}; `cargo xtask --help` lists the verbs");
+            Ok(2)
+        }
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
