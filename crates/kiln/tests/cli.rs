@@ -1,6 +1,6 @@
-#![allow(clippy::unwrap_used)]
-
 //! The binary as a user meets it.
+
+#![allow(clippy::unwrap_used)]
 
 mod kiln;
 

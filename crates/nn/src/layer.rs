@@ -2,7 +2,7 @@
 
 use burn::prelude::*;
 
-use crate::{BatchNorm, Conv2d, MaxPool2d, Relu};
+use crate::{BatchNorm, Conv2d, MaxPool2d, Relu, relu};
 
 /// One step of a plain sequence: `Vec<Layer>` has the index of every step in its weights' names, as PyTorch's
 /// `Sequential` has (`features.3.weight`).
@@ -25,7 +25,7 @@ impl Layer {
         match self {
             Self::Conv(layer) => layer.forward(x),
             Self::Norm(layer) => layer.forward(x),
-            Self::Relu(layer) => layer.forward(x),
+            Self::Relu(_) => relu(x),
             Self::MaxPool(layer) => layer.forward(x),
         }
     }

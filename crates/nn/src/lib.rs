@@ -4,16 +4,18 @@
 //! a change in the models. Layers keep Burn's names: weight files are matched by them.
 
 mod conv;
+mod conv2d;
 mod layer;
+mod norm;
 
-pub use burn::nn::conv::{Conv2d, Conv2dConfig};
 pub use burn::nn::pool::{
     AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, AvgPool2d, AvgPool2dConfig, MaxPool2d, MaxPool2dConfig,
 };
 pub use burn::nn::{
-    BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Initializer, Linear, LinearConfig, PaddingConfig2d,
-    Relu,
+    Dropout, DropoutConfig, Initializer, Linear, LinearConfig, PaddingConfig2d, Relu,
 };
-pub use burn::tensor::activation::relu;
 pub use conv::{KAIMING_FAN_IN, KAIMING_FAN_OUT, conv, global_average, max_pool, padded};
+pub use conv2d::{Conv2d, Conv2dConfig};
+pub use kiln_kernels::relu;
 pub use layer::Layer;
+pub use norm::{BatchNorm, BatchNormConfig};

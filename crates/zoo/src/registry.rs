@@ -39,6 +39,7 @@ pub struct Entry {
 }
 
 #[derive(Debug, Clone, Copy)]
+#[allow(clippy::enum_variant_names)] // The names are their papers'.
 enum Architecture {
     AlexNet,
     ResNet(Depth, Version),

@@ -1,5 +1,7 @@
 //! The models against what reference implementations answer, where their golden files are at hand.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::Path;
 
 use burn::prelude::*;

@@ -1,5 +1,7 @@
 //! What holds for every model of the registry.
 
+#![allow(clippy::unwrap_used)]
+
 use burn::module::{ModuleVisitor, Param};
 use burn::prelude::*;
 use burn::tensor::{Distribution, Gradients};

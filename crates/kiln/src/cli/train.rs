@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use kiln_core::{Batches, Error, Result, learnable_parameters};
+use burn::tensor::Device;
+use kiln_core::{Error, Result, learnable_parameters};
 use kiln_data::{Loader, LoaderOptions, Roots};
 use kiln_tasks::Classification;
-use kiln_train::{EpochSummary, Log, MetricsFiles, Outcome, Trainer};
+use kiln_train::{EpochSummary, Fit, Log, MetricsFiles, Observer, Outcome, Trainer};
+use kiln_zoo::{Classifier, StateDict};
 use serde_json::{Map, Value, json};
 
 use super::output::{Output, thousands};
 use crate::evaluation::evaluate;
-use crate::experiment::{Prepared, Source};
+use crate::experiment::{Experiment, Images, Prepared, Source};
 use crate::run::{BestAndLast, Progress, RunFolder, Steps, environment, write_report};
 
 /// Run an experiment; without CONFIG the quickstart, on generated data
@@ -46,142 +48,150 @@ const RUNS: &str = "runs";
 
 pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     let config = args.config.clone().unwrap_or_else(|| PathBuf::from(QUICKSTART));
-    let resumed = match (args.resume, &args.run) {
-        (false, _) => None,
-        (true, Some(run)) => Some(RunFolder::open(run)?),
-        (true, None) => Some(RunFolder::newest(Path::new(RUNS), &config)?),
-    };
+    let resumed = resumed_run(&args, &config)?;
     let source = match &resumed {
-        None => read(&config, &args.set)?,
-        Some(_) if args.config.is_some() && args.run.is_some() || !args.set.is_empty() => {
-            let error = Error::input(
-                "a run goes on as it began: `--resume` takes no other experiment and no `--set`",
-            );
-            return Err(error.hint("leave out CONFIG and `--set`"));
-        }
         Some(run) => Source::read(&run.file("resolved.json"))?,
+        None => read(&config, &args.set)?,
     };
     let device = kiln_core::device(&args.device)?;
     let prepared = Prepared::new(&source, roots)?;
-    let experiment = &prepared.experiment;
     if args.check {
-        let (train, test) = (experiment.data.train_items, experiment.data.test_items);
-        let line = format!(
-            "{}: good; {} learns from {} images of {} and is tried on {}",
-            source.path().display(),
-            experiment.model.name,
-            thousands(train),
-            experiment.data.name,
-            thousands(test)
-        );
-        output.answer(
-            &line,
-            json!({"config": source.path(), "model": experiment.model.name, "train": train, "test": test}),
-        );
+        checked(&source, &prepared, output);
         return Ok(ExitCode::SUCCESS);
     }
 
     let first = prepared.test.0.get(0)?;
-    let image_size = [first.image.height() as usize, first.image.width() as usize];
-    let preprocessing = prepared.preprocessing(image_size);
-    let loader = |(dataset, pipeline): &(_, kiln_data::Pipeline), learn: bool, device| {
-        let options = LoaderOptions {
-            batch_size: experiment.train.batch_size,
-            seed: experiment.seed,
-            shuffle: learn,
-            drop_last: learn && experiment.train.drop_last,
-            workers: experiment.data.workers,
-            on_corrupt: experiment.data.on_corrupt,
-        };
-        Loader::new(Arc::clone(dataset), pipeline.clone(), options, device)
-    };
+    let preprocessing = prepared.preprocessing([first.image.height() as usize, first.image.width() as usize]);
     let training_device = device.clone().autodiff();
-    let train = loader(&prepared.train, true, training_device.clone())?;
-    let test = loader(&prepared.test, false, device.clone())?;
+    let train = loader(&prepared.train, &prepared.experiment, true, &training_device)?;
+    let test = loader(&prepared.test, &prepared.experiment, false, &device)?;
     let stop = stop_on_interrupt()?;
     let run = match resumed {
         Some(run) => run,
         None => {
             let path = args.run.unwrap_or_else(|| RunFolder::fresh_path(Path::new(RUNS), &config));
-            RunFolder::create(path, &source, experiment)?
+            RunFolder::create(path, &source, &prepared.experiment)?
         }
     };
 
+    let Experiment { model, data, train: plan, .. } = &prepared.experiment;
+    let classes = prepared.classes.len();
+    let network = prepared.entry.init(classes, &training_device);
+    let parameters = thousands(learnable_parameters(&network));
+    let items = thousands(data.train_items);
+    eprintln!(
+        "{} ({parameters} parameters) learns {classes} classes from {items} images of {}; {}",
+        model.name,
+        data.name,
+        run.path().display(),
+    );
     let environment = environment(&args.device);
     let mut log = Log::open(run.path())?;
     for (name, value) in &environment {
         log.line(&format!("{name}: {value}"))?;
     }
-    let classes = prepared.classes.len();
-    let network = prepared.entry.init(classes, &training_device);
-    let parameters = thousands(learnable_parameters(&network));
-    eprintln!(
-        "{} ({parameters} parameters) learns {classes} classes from {} images of {}; {}",
-        experiment.model.name,
-        thousands(experiment.data.train_items),
-        experiment.data.name,
-        run.path().display(),
-    );
     let trainer = Trainer {
         run: run.path().to_path_buf(),
-        length: experiment.train.length,
-        learning_rate: experiment.train.lr,
-        optimizer: experiment.optimizer.clone(),
-        schedule: experiment.schedule.clone(),
-        seed: experiment.seed,
-        keep: experiment.train.keep,
+        length: plan.length,
+        learning_rate: plan.lr,
+        optimizer: prepared.experiment.optimizer.clone(),
+        schedule: prepared.experiment.schedule.clone(),
+        seed: prepared.experiment.seed,
+        keep: plan.keep,
         resume: args.resume,
     };
+    let task = Classification { num_classes: classes };
+    let mut progress = Progress::new();
     let mut metrics = MetricsFiles::new(run.path());
     let mut steps = Steps::new(run.file("steps.csv"));
-    let mut progress = Progress::new();
     let mut weights = BestAndLast { run: run.path().to_path_buf(), preprocessing };
+    let mut observers: [&mut dyn Observer<Classifier>; 5] =
+        [&mut progress, &mut metrics, &mut steps, &mut log, &mut weights];
     let began = Instant::now();
-    let task = Classification { num_classes: classes };
-    let fit = trainer.fit(
-        network,
-        &task,
-        &train,
-        &test,
-        &mut [&mut progress, &mut metrics, &mut steps, &mut log, &mut weights],
-        &stop,
-    )?;
+    let fit = trainer.fit(network, &task, &train, &test, &mut observers, &stop)?;
     let seconds = began.elapsed().as_secs_f64();
-    for (split, loader) in [("training", &train), ("test", &test)] {
-        if loader.skipped() > 0 {
-            let line = format!("{} {split} images could not be read and were left out", loader.skipped());
-            eprintln!("{line}, as {}", loader.skipped_origins()[0]);
-            log.line(&line)?;
-        }
-    }
+    left_out(&train, &mut log)?;
+    left_out(&test, &mut log)?;
 
-    let mut report = Value::Null;
     if let Some(best) = fit.best() {
         let file = run.file("best.safetensors");
-        let dict = kiln_zoo::StateDict::read(&file)?;
-        let network = kiln_zoo::load(prepared.entry.init(classes, &device), prepared.entry, dict, &file)?;
+        let network = prepared.entry.init(classes, &device);
+        let network = kiln_zoo::load(network, prepared.entry, StateDict::read(&file)?, &file)?;
         let evaluation = evaluate(&network, classes, &test, |_| ())?;
-        let tile = |name: &str, value: String| (name.to_string(), value);
-        let tiles = vec![
-            tile("Best epoch", format!("{} of {}", best.epoch, fit.history.len())),
-            tile("Parameters", parameters),
-            tile("Training images", thousands(experiment.data.train_items)),
-            tile("Time", format!("{:.0} s", seconds)),
-            tile("Images a second", format!("{:.0}", progress.speed())),
+        let tiles = [
+            ("Best epoch", format!("{} of {}", best.epoch, fit.history.len())),
+            ("Parameters", parameters),
+            ("Training images", items),
+            ("Time", format!("{seconds:.0} s")),
+            ("Images a second", format!("{:.0}", progress.speed())),
         ];
-        write_report(&run, &source, &prepared, &fit.history, &evaluation, tiles, environment)?;
-        report = json!(run.file("report.html"));
+        write_report(&run, &source, &prepared, &fit.history, &evaluation, &tiles, environment)?;
     }
+    answer(&run, &fit, seconds, output);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The run that `--resume` goes on with.
+fn resumed_run(args: &Args, config: &Path) -> Result<Option<RunFolder>> {
+    if !args.resume {
+        return Ok(None);
+    }
+    if !args.set.is_empty() || (args.config.is_some() && args.run.is_some()) {
+        let error =
+            Error::input("a run goes on as it began: `--resume` takes no other experiment and no `--set`");
+        return Err(error.hint("leave out CONFIG and `--set`"));
+    }
+    match &args.run {
+        Some(run) => RunFolder::open(run).map(Some),
+        None => RunFolder::newest(Path::new(RUNS), config).map(Some),
+    }
+}
+
+fn checked(source: &Source, prepared: &Prepared, output: &Output) {
+    let Experiment { model, data, .. } = &prepared.experiment;
+    let line = format!(
+        "{}: good; {} learns from {} images of {} and is tried on {}",
+        source.path().display(),
+        model.name,
+        thousands(data.train_items),
+        data.name,
+        thousands(data.test_items)
+    );
+    let object = json!({"config": source.path(), "model": model.name, "train": data.train_items, "test": data.test_items});
+    output.answer(&line, object);
+}
+
+/// Batches to learn from, or to be tried on.
+fn loader(images: &Images, experiment: &Experiment, learn: bool, device: &Device) -> Result<Loader> {
+    let options = LoaderOptions {
+        batch_size: experiment.train.batch_size,
+        seed: experiment.seed,
+        shuffle: learn,
+        drop_last: learn && experiment.train.drop_last,
+        workers: experiment.data.workers,
+        on_corrupt: experiment.data.on_corrupt,
+    };
+    let (dataset, pipeline) = images;
+    Loader::new(Arc::clone(dataset), pipeline.clone(), options, device.clone())
+}
+
+/// Says how many images could not be read.
+fn left_out(loader: &Loader, log: &mut Log) -> Result<()> {
+    let origins = loader.skipped_origins();
+    let Some(first) = origins.first() else { return Ok(()) };
+    let line = format!("{} images could not be read and were left out, as {first}", origins.len());
+    eprintln!("{line}");
+    log.line(&line)
+}
+
+fn answer(run: &RunFolder, fit: &Fit<Classifier>, seconds: f64, output: &Output) {
+    let report = run.file("report.html");
     let lines = match (fit.outcome, fit.best()) {
-        (Outcome::Finished, Some(best)) => format!(
-            "best epoch {}:{}  in {seconds:.0} s\nreport: {}",
-            best.epoch,
-            figures(best)
-                .iter()
-                .map(|(name, value)| format!("  {name} {:.2} %", value * 100.0))
-                .collect::<String>(),
-            run.file("report.html").display()
-        ),
+        (Outcome::Finished, Some(best)) => {
+            let figures = best.figures.iter().map(|(name, value)| format!("  {name} {:.2} %", value * 100.0));
+            let figures: String = figures.collect();
+            format!("best epoch {}:{figures}  in {seconds:.0} s\nreport: {}", best.epoch, report.display())
+        }
         _ => format!("stopped; go on with `kiln train --resume --run {}`", run.path().display()),
     };
     let object = json!({
@@ -191,10 +201,9 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
         "finished": fit.outcome == Outcome::Finished,
         "best": fit.best().map(|best| summary(best, false)),
         "last": fit.last().map(|last| summary(last, true)),
-        "report": report,
+        "report": report.exists().then_some(report),
     });
     output.answer(&lines, object);
-    Ok(ExitCode::SUCCESS)
 }
 
 /// The quickstart is in the program, so that an installed `kiln` has it too.
@@ -221,10 +230,6 @@ fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
     })
     .map_err(|why| Error::failure(format!("Ctrl-C cannot be caught: {why}")))?;
     Ok(stop)
-}
-
-fn figures(summary: &EpochSummary) -> Vec<(String, f64)> {
-    summary.figures.clone()
 }
 
 fn summary(epoch: &EpochSummary, loss: bool) -> Value {

@@ -5,5 +5,5 @@ mod prepare;
 mod source;
 
 pub use file::{DataFile, ExperimentFile, ModelFile, TaskName, TrainFile};
-pub use prepare::{DataPlan, Experiment, ModelPlan, Prepared, TrainPlan, class_name, pipeline_of};
+pub use prepare::{DataPlan, Experiment, Images, ModelPlan, Prepared, TrainPlan, class_name, pipeline_of};
 pub use source::Source;

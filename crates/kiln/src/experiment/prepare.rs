@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use kiln_core::{Error, Result};
 use kiln_data::{
-    Dataset, Interpolation, Layout, Normalization, OnCorrupt, Pipeline, Roots, Shapes, ShapesConfig, Size,
-    Subset, Transform,
+    Dataset, Interpolation, Layout, Normalization, OnCorrupt, Opened, Pipeline, Roots, Shapes, ShapesConfig,
+    Size, Subset, Transform,
 };
 use kiln_train::{Length, OptimizerConfig, ScheduleConfig, Warmup};
 use kiln_zoo::{Entry, Preprocessing};
 use serde::Serialize;
 
-use crate::experiment::{Source, TaskName};
+use crate::experiment::{DataFile, ExperimentFile, Source, TaskName, TrainFile};
 
 /// An experiment with nothing left out. As JSON (`resolved.json`) it is an experiment file itself.
 #[derive(Debug, Clone, Serialize)]
@@ -94,10 +94,13 @@ pub struct Prepared {
     /// Names of the classes.
     pub classes: Vec<String>,
     /// The images learned from.
-    pub train: (Arc<dyn Dataset>, Pipeline),
+    pub train: Images,
     /// The images tried.
-    pub test: (Arc<dyn Dataset>, Pipeline),
+    pub test: Images,
 }
+
+/// A split, and what happens to its images.
+pub type Images = (Arc<dyn Dataset>, Pipeline);
 
 /// Between white and black: where a data set says nothing of its own.
 const MIDDLE: Normalization = Normalization { mean: [0.5; 3], std: [0.25; 3] };
@@ -109,142 +112,52 @@ impl Prepared {
     /// What [`Source::typed`] says; a data set, a split or a model that is not there; a value that makes no sense.
     pub fn new(source: &Source, roots: &Roots) -> Result<Self> {
         let file = source.typed()?;
+        check_numbers(source, &file)?;
         let seed = file.seed.unwrap_or(0);
-        let at = |key: &str, error: Error| {
-            let placed = source.reject(key, error.message());
-            let placed = match error.file_named() {
-                Some(named) => source.reject(key, format!("{}: {}", named.display(), error.message())),
-                None => placed,
-            };
-            match error.hint_given() {
-                Some(hint) => placed.hint(hint),
-                None => placed,
-            }
-        };
-        let entry = kiln_zoo::find(&file.model.name).map_err(|error| at("model.name", error))?;
-
-        for (key, value) in [
-            ("train.batch_size", Some(file.train.batch_size)),
-            ("train.epochs", file.train.epochs),
-            ("train.steps", file.train.steps),
-            ("train.keep", file.train.keep),
-            ("data.train_items", file.data.train_items),
-            ("data.test_items", file.data.test_items),
-        ] {
-            if value == Some(0) {
-                return Err(source.reject(key, "is 0").hint("give 1 or more"));
-            }
-        }
-        let length = match (file.train.epochs, file.train.steps) {
-            (Some(epochs), None) => Length::Epochs(epochs),
-            (None, Some(steps)) => Length::Steps(steps),
-            (Some(_), Some(_)) => {
-                return Err(source.reject("train.steps", "stands beside `epochs`").hint("give one of them"));
-            }
-            (None, None) => {
-                return Err(source
-                    .reject("train", "has neither `epochs` nor `steps`")
-                    .hint("write `epochs = 10`"));
-            }
-        };
-        for (key, values) in [("data.std", file.data.std), ("data.mean", file.data.mean)] {
-            let lowest = if key == "data.std" { f32::MIN_POSITIVE } else { f32::MIN };
-            if values.is_some_and(|values| values.iter().any(|v| !v.is_finite() || *v < lowest)) {
-                return Err(source.reject(key, "is no mean or standard deviation of pixels between 0 and 1"));
-            }
-        }
-        file.optimizer.init().map_err(|error| at("optimizer", error))?;
-
-        let opened = kiln_data::open(&file.data.name, roots).map_err(|error| at("data.name", error))?;
-        let splits: Vec<&str> = opened.splits.iter().map(|(name, _)| name.as_str()).collect();
-        let otherwise = |names: &[&'static str]| {
-            names.iter().find(|name| splits.contains(name)).unwrap_or(&names[0]).to_string()
-        };
-        let train_split = file.data.train_split.unwrap_or_else(|| otherwise(&["train", "all"]));
-        let test_split = file.data.test_split.unwrap_or_else(|| otherwise(&["test", "val", "all"]));
-        let is_shapes = opened.layout == Layout::Generated;
-        if file.data.image_size.is_some() && !is_shapes {
-            let message = format!("`{}` has its own image sizes", file.data.name);
-            return Err(source.reject("data.image_size", message).hint("use a `resize` transform"));
-        }
-        let images = |split: &str, key: &str, items: Option<usize>| -> Result<Arc<dyn Dataset>> {
-            if is_shapes {
-                let default =
-                    opened.split(split).map_err(|error| at(&format!("data.{key}_split"), error))?.len();
-                let config = ShapesConfig::new(split, items.unwrap_or(default), seed);
-                let config = config.with_size(file.data.image_size.unwrap_or(32));
-                let shapes = Shapes::new(config).map_err(|error| at("data.image_size", error))?;
-                return Ok(Arc::new(shapes));
-            }
-            let all = opened.split(split).map_err(|error| at(&format!("data.{key}_split"), error))?;
-            let all_items = all.len();
-            match items {
-                None => Ok(all),
-                Some(items) if items <= all_items => Ok(Arc::new(Subset::evenly(all, items))),
-                Some(items) => {
-                    let message = format!("asks for {items} images, `{split}` has {all_items}");
-                    Err(source.reject(&format!("data.{key}_items"), message))
-                }
-            }
-        };
-        let train = images(&train_split, "train", file.data.train_items)?;
-        let test = images(&test_split, "test", file.data.test_items)?;
-
-        let Normalization { mean, std } = opened.normalization.unwrap_or(MIDDLE);
-        let data = DataPlan {
-            name: file.data.name,
-            train_split,
-            test_split,
-            train_items: train.len(),
-            test_items: test.len(),
-            image_size: is_shapes.then(|| file.data.image_size.unwrap_or(32)),
-            train_transforms: file.data.train_transforms.unwrap_or_default(),
-            test_transforms: file.data.test_transforms.unwrap_or_default(),
-            mean: file.data.mean.unwrap_or(mean),
-            std: file.data.std.unwrap_or(std),
-            workers: file.data.workers.unwrap_or(2),
-            on_corrupt: file.data.on_corrupt.unwrap_or_default(),
-        };
-        let pipeline = |key: &str, transforms: &[Transform]| {
-            Pipeline::new(transforms.to_vec(), data.mean, data.std).map_err(|error| at(key, error))
-        };
-        let train = (train, pipeline("data.train_transforms", &data.train_transforms)?);
-        let test = (test, pipeline("data.test_transforms", &data.test_transforms)?);
-
-        let train_plan = TrainPlan {
-            length,
+        let entry = kiln_zoo::find(&file.model.name).map_err(|error| placed(source, "model.name", &error))?;
+        file.optimizer
+            .init()
+            .map_err(|error| placed(source, error.place_named().unwrap_or("optimizer"), &error))?;
+        let train = TrainPlan {
+            length: length(source, &file.train)?,
             batch_size: file.train.batch_size,
             lr: file.train.lr,
             drop_last: file.train.drop_last.unwrap_or(true),
             keep: file.train.keep.unwrap_or(2),
         };
-        if train_plan.drop_last && data.train_items < train_plan.batch_size {
-            let message = format!(
-                "is {}, but there are {} images to learn from",
-                train_plan.batch_size, data.train_items
-            );
-            return Err(source
-                .reject("train.batch_size", message)
-                .hint("make it smaller, or set `drop_last = false`"));
-        }
         let schedule = file.schedule.unwrap_or(ScheduleConfig::Constant { warmup: Warmup::default() });
-        // Steps do not matter for the check.
-        schedule.resolve(train_plan.lr, 100, 1000).map_err(|error| {
-            let key = error.place_named().filter(|place| !place.contains("learning") && *place != "lr");
-            let key = key.map_or("train.lr".to_string(), |key| format!("schedule.{key}"));
-            at(&key, error)
+
+        let opened =
+            kiln_data::open(&file.data.name, roots).map_err(|error| placed(source, "data.name", &error))?;
+        let (data, train_images, test_images) = data(source, file.data, &opened, seed)?;
+        if train.drop_last && data.train_items < train.batch_size {
+            let message =
+                format!("is {}, but there are {} images to learn from", train.batch_size, data.train_items);
+            let error = source.reject("train.batch_size", message);
+            return Err(error.hint("make it smaller, or set `drop_last = false`"));
+        }
+        let batches = match train.drop_last {
+            true => data.train_items / train.batch_size,
+            false => data.train_items.div_ceil(train.batch_size),
+        };
+        let steps = match train.length {
+            Length::Epochs(epochs) => epochs * batches,
+            Length::Steps(steps) => steps,
+        };
+        schedule.resolve(train.lr, batches, steps).map_err(|error| match error.place_named() {
+            Some(key) if key != "learning_rate" => placed(source, key, &error),
+            _ => placed(source, "train.lr", &error),
         })?;
-        let classes = opened.classes;
         let experiment = Experiment {
             seed,
             task: file.task.unwrap_or(TaskName::Classification),
             data,
             model: ModelPlan { name: file.model.name },
-            train: train_plan,
+            train,
             optimizer: file.optimizer,
             schedule,
         };
-        Ok(Self { experiment, entry, classes, train, test })
+        Ok(Self { experiment, entry, classes: opened.classes, train: train_images, test: test_images })
     }
 
     /// How images are prepared for the network that this experiment trains.
@@ -264,6 +177,106 @@ impl Prepared {
             classes: self.classes.clone(),
         }
     }
+}
+
+/// An error from below, at the key that caused it.
+fn placed(source: &Source, key: &str, error: &Error) -> Error {
+    let message = match error.file_named() {
+        Some(file) => format!("{}: {}", file.display(), error.message()),
+        None => error.message().to_string(),
+    };
+    let rejected = source.reject(key, message);
+    error.hint_given().map_or(rejected.clone(), |hint| rejected.hint(hint))
+}
+
+fn check_numbers(source: &Source, file: &ExperimentFile) -> Result<()> {
+    let counts = [
+        ("train.batch_size", Some(file.train.batch_size)),
+        ("train.epochs", file.train.epochs),
+        ("train.steps", file.train.steps),
+        ("train.keep", file.train.keep),
+        ("data.train_items", file.data.train_items),
+        ("data.test_items", file.data.test_items),
+    ];
+    if let Some((key, _)) = counts.into_iter().find(|(_, count)| *count == Some(0)) {
+        return Err(source.reject(key, "is 0").hint("give 1 or more"));
+    }
+    for (key, values, lowest) in
+        [("data.std", file.data.std, f32::MIN_POSITIVE), ("data.mean", file.data.mean, f32::MIN)]
+    {
+        if values.is_some_and(|values| values.iter().any(|value| !value.is_finite() || *value < lowest)) {
+            return Err(source.reject(key, "is no mean or standard deviation of pixels between 0 and 1"));
+        }
+    }
+    Ok(())
+}
+
+fn length(source: &Source, train: &TrainFile) -> Result<Length> {
+    match (train.epochs, train.steps) {
+        (Some(epochs), None) => Ok(Length::Epochs(epochs)),
+        (None, Some(steps)) => Ok(Length::Steps(steps)),
+        (Some(_), Some(_)) => {
+            Err(source.reject("train.steps", "stands beside `epochs`").hint("give one of them"))
+        }
+        (None, None) => {
+            Err(source.reject("train", "has neither `epochs` nor `steps`").hint("write `epochs = 10`"))
+        }
+    }
+}
+
+fn data(source: &Source, file: DataFile, opened: &Opened, seed: u64) -> Result<(DataPlan, Images, Images)> {
+    let is_there = |name: &&&str| opened.splits.iter().any(|(split, _)| split == **name);
+    let usual = |names: &[&str]| names.iter().find(is_there).unwrap_or(&names[0]).to_string();
+    let train_split = file.train_split.unwrap_or_else(|| usual(&["train", "all"]));
+    let test_split = file.test_split.unwrap_or_else(|| usual(&["test", "val", "all"]));
+    let is_generated = opened.layout == Layout::Generated;
+    let image_size = is_generated.then(|| file.image_size.unwrap_or(32));
+    if file.image_size.is_some() && !is_generated {
+        let error = source.reject("data.image_size", format!("`{}` has its own image sizes", file.name));
+        return Err(error.hint("use a `resize` transform"));
+    }
+    let images = |split: &str, key: &str, items: Option<usize>| -> Result<Arc<dyn Dataset>> {
+        let all =
+            opened.split(split).map_err(|error| placed(source, &format!("data.{key}_split"), &error))?;
+        match (image_size, items) {
+            (Some(size), items) => {
+                let config = ShapesConfig::new(split, items.unwrap_or(all.len()), seed).with_size(size);
+                let shapes =
+                    Shapes::new(config).map_err(|error| placed(source, "data.image_size", &error))?;
+                Ok(Arc::new(shapes))
+            }
+            (None, None) => Ok(all),
+            (None, Some(items)) if items <= all.len() => Ok(Arc::new(Subset::evenly(all, items))),
+            (None, Some(items)) => {
+                let message = format!("asks for {items} images, `{split}` has {}", all.len());
+                Err(source.reject(&format!("data.{key}_items"), message))
+            }
+        }
+    };
+    let train = images(&train_split, "train", file.train_items)?;
+    let test = images(&test_split, "test", file.test_items)?;
+    let Normalization { mean, std } = opened.normalization.unwrap_or(MIDDLE);
+    let plan = DataPlan {
+        name: file.name,
+        train_split,
+        test_split,
+        train_items: train.len(),
+        test_items: test.len(),
+        image_size,
+        train_transforms: file.train_transforms.unwrap_or_default(),
+        test_transforms: file.test_transforms.unwrap_or_default(),
+        mean: file.mean.unwrap_or(mean),
+        std: file.std.unwrap_or(std),
+        workers: file.workers.unwrap_or(2),
+        on_corrupt: file.on_corrupt.unwrap_or_default(),
+    };
+    let pipeline = |key: &str, transforms: &[Transform]| {
+        let pipeline = Pipeline::new(transforms.to_vec(), plan.mean, plan.std);
+        pipeline.map_err(|error| placed(source, key, &error))
+    };
+    let train = (train, pipeline("data.train_transforms", &plan.train_transforms)?);
+    let test = (test, pipeline("data.test_transforms", &plan.test_transforms)?);
+    Ok((plan, train, test))
 }
 
 /// The pipeline that a weight file asks for.

@@ -11,7 +11,7 @@ use kiln_train::{EpochSummary, Event, Observer};
 pub struct Progress {
     bar: ProgressBar,
     epochs: usize,
-    steps_left_after: Box<dyn Fn(usize, usize) -> usize>,
+    steps: usize,
     epoch_began: Instant,
     /// Images and time since the run went on: what the speed and the time left are reckoned from.
     seen: usize,
@@ -27,7 +27,7 @@ impl Progress {
         Self {
             bar: bar(0, "{prefix} {bar:24} {pos}/{len}  {msg}"),
             epochs: 0,
-            steps_left_after: Box::new(|_, _| 0),
+            steps: 0,
             epoch_began: now,
             seen: 0,
             busy: Duration::ZERO,
@@ -59,9 +59,7 @@ impl<N> Observer<N> for Progress {
     fn notify(&mut self, event: &Event<N>) -> Result<()> {
         match event {
             Event::RunStarted { epochs, steps, resumed, .. } => {
-                self.epochs = *epochs;
-                let steps = *steps;
-                self.steps_left_after = Box::new(move |global_step, _| steps - global_step);
+                (self.epochs, self.steps) = (*epochs, *steps);
                 if let Some(place) = resumed {
                     self.say(&format!("resumed after step {} of {steps}", place.global_step));
                 }
@@ -73,13 +71,12 @@ impl<N> Observer<N> for Progress {
                 self.bar.set_prefix(format!("epoch {epoch}/{}", self.epochs));
                 (self.epoch_began, self.last) = (Instant::now(), Instant::now());
             }
-            Event::Step { step, steps, global_step, loss, rate, items, .. } => {
+            Event::Step { step, global_step, loss, rate, items, .. } => {
                 self.busy += self.last.elapsed();
                 self.last = Instant::now();
                 self.seen += items;
                 self.steps_seen += 1;
-                let left = (self.steps_left_after)(*global_step, *steps);
-                let left = self.busy.mul_f64(left as f64 / self.steps_seen as f64);
+                let left = self.busy.mul_f64((self.steps - global_step) as f64 / self.steps_seen as f64);
                 self.bar.set_position(*step as u64);
                 self.bar.set_message(format!(
                     "loss {loss:.3}  rate {rate:.2e}  {:.0} images/s  {} left",

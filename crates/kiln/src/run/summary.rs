@@ -21,7 +21,7 @@ pub fn write_report(
     prepared: &Prepared,
     history: &[EpochSummary],
     evaluation: &Evaluation,
-    tiles: Vec<(String, String)>,
+    tiles: &[(&str, String)],
     environment: Vec<(String, String)>,
 ) -> Result<()> {
     let experiment = &prepared.experiment;
@@ -39,7 +39,10 @@ pub fn write_report(
     let report = Report {
         title: run.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
         subtitle: format!("{} on {}", experiment.model.name, experiment.data.name),
-        summary: best.take(1).chain(tiles).collect(),
+        summary: best
+            .take(1)
+            .chain(tiles.iter().map(|(name, value)| (name.to_string(), value.clone())))
+            .collect(),
         epochs: epochs.collect(),
         steps: Steps::new(run.file("steps.csv")).read()?,
         confusion: Some(Confusion {

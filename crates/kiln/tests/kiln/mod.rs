@@ -1,6 +1,6 @@
-#![allow(clippy::unwrap_used)]
-
 //! The binary in a folder of its own.
+
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -7,6 +7,7 @@ use crate::Version;
 
 /// A residual block of either kind.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)] // There are tens of them, not thousands.
 pub enum Block {
     /// Two 3x3 convolutions.
     Basic(BasicBlock),
