@@ -20,8 +20,8 @@ of the project:
 of the library, run by `kiln` (built first; `cargo xtask VERB --help` explains each):
   train [CONFIG]               runs an experiment; without CONFIG the quickstart
   eval, predict                scores a run or a weight file; names what images show
-  models, summary, parity      the registry; a model layer by layer; agreement with reference outputs
-  weights, data                weight files; data sets
+  models, parity               the registry; agreement with reference outputs
+  data                         data sets: list, check, fetch, view
   …                            every other verb as well: `cargo xtask kiln --help` lists them all
 
 --features LIST builds `kiln` with more backends: ndarray, wgpu, vulkan, metal, webgpu, cuda, rocm, tch

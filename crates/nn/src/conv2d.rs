@@ -64,7 +64,7 @@ impl Conv2dConfig {
     /// # Panics
     /// If the groups do not divide the channels.
     pub fn init(&self, device: &Device) -> Conv2d {
-        let stock = burn::nn::conv::Conv2dConfig::new(self.channels, self.kernel_size)
+        let stock = nn::conv::Conv2dConfig::new(self.channels, self.kernel_size)
             .with_stride(self.stride)
             .with_dilation(self.dilation)
             .with_groups(self.groups)
@@ -89,12 +89,22 @@ impl Conv2d {
     /// `[batch, in channels, height, width]` to `[batch, out channels, new height, new width]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
-        let (rows, columns) =
-            self.padding.calculate_padding_2d_pairs(height, width, &self.kernel_size, &self.stride);
-        let options =
-            ConvOptions::new_with_padding(self.stride, [rows, columns], self.dilation, self.groups);
+        let padding = match self.padding {
+            PaddingConfig2d::Valid => [(0, 0); 2],
+            PaddingConfig2d::Explicit(top, left, bottom, right) => [(top, bottom), (left, right)],
+            PaddingConfig2d::Same => [self.same(0, height), self.same(1, width)],
+        };
+        let options = ConvOptions::new_with_padding(self.stride, padding, self.dilation, self.groups);
         let bias = self.bias.as_ref().map(|bias| bias.val());
         kiln_kernels::conv2d(x, self.weight.val(), bias, options)
+    }
+
+    /// Zeros before and after one side of the input, for an output of its size (divided by the stride, rounded up).
+    /// As Burn's, whose function is private: the kernel counts without its dilation.
+    fn same(&self, side: usize, size: usize) -> (usize, usize) {
+        let reach = size.div_ceil(self.stride[side]).saturating_sub(1) * self.stride[side];
+        let total = (reach + self.kernel_size[side]).saturating_sub(size);
+        (total / 2, total - total / 2)
     }
 }
 
@@ -124,8 +134,8 @@ mod tests {
     use super::*;
 
     /// Burn's own layer with the same weights is the reference.
-    fn stock(layer: &Conv2d) -> burn::nn::conv::Conv2d {
-        burn::nn::conv::Conv2d {
+    fn stock(layer: &Conv2d) -> nn::conv::Conv2d {
+        nn::conv::Conv2d {
             weight: layer.weight.clone(),
             bias: layer.bias.clone(),
             stride: layer.stride,
@@ -164,7 +174,7 @@ mod tests {
         let ours = Conv2dConfig::new([3, 4], [3, 3]).init(&device);
         let ours = (ours.weight.to_data(), ours.bias.map(|bias| bias.to_data()));
         device.seed(7);
-        let burns = burn::nn::conv::Conv2dConfig::new([3, 4], [3, 3]).init(&device);
+        let burns = nn::conv::Conv2dConfig::new([3, 4], [3, 3]).init(&device);
         let burns = (burns.weight.to_data(), burns.bias.map(|bias| bias.to_data()));
         assert_eq!(ours, burns);
     }

@@ -11,9 +11,7 @@ mod norm;
 pub use burn::nn::pool::{
     AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, AvgPool2d, AvgPool2dConfig, MaxPool2d, MaxPool2dConfig,
 };
-pub use burn::nn::{
-    Dropout, DropoutConfig, Initializer, Linear, LinearConfig, PaddingConfig2d, Relu,
-};
+pub use burn::nn::{Dropout, DropoutConfig, Initializer, Linear, LinearConfig, PaddingConfig2d, Relu};
 pub use conv::{KAIMING_FAN_IN, KAIMING_FAN_OUT, conv, global_average, max_pool, padded};
 pub use conv2d::{Conv2d, Conv2dConfig};
 pub use kiln_kernels::relu;

@@ -46,7 +46,7 @@ impl BatchNormConfig {
     /// # Panics
     /// If there are no channels, epsilon is not positive, or the momentum not within 0 and 1.
     pub fn init(&self, device: &Device) -> BatchNorm {
-        let stock = burn::nn::BatchNormConfig::new(self.num_features)
+        let stock = nn::BatchNormConfig::new(self.num_features)
             .with_epsilon(self.epsilon)
             .with_momentum(self.momentum)
             .init(device);
@@ -112,5 +112,51 @@ impl ModuleDisplay for BatchNorm {
         } else {
             content.add("training", &self.training).optional()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Tolerance;
+
+    use super::*;
+
+    /// torch 2.15.0: `bn = BatchNorm2d(2)` with weight [1.5, -0.5], bias [0.25, 1]; one `bn(x)`; `bn.eval()`; `bn(x)`.
+    #[test]
+    fn running_statistics_and_evaluation_are_pytorchs() {
+        let device = Device::flex().autodiff();
+        let values = [1.0f32, 2., 3., 6., 100., 101., 99., 104., -1., 0., 4., 2., 102., 98., 97., 103.];
+        let x = Tensor::<1>::from_data(values, &device).reshape([2, 2, 2, 2]);
+        let mut layer = BatchNormConfig::new(2).init(&device);
+        layer.gamma = Param::from_tensor(Tensor::from_data([1.5, -0.5], &device));
+        layer.beta = Param::from_tensor(Tensor::from_data([0.25, 1.0], &device));
+        layer.forward(x.clone());
+
+        let check = |ours: TensorData, expected: &[f32]| {
+            let expected = TensorData::new(expected.to_vec(), ours.shape().clone());
+            ours.assert_approx_eq(&expected, Tolerance::<f32>::rel_abs(1e-5, 1e-5));
+        };
+        // 0.9 * 0 + 0.1 * mean; 0.9 * 1 + 0.1 * variance * 8 / 7.
+        check(layer.running_mean.value_sync().into_data(), &[0.2125, 10.05]);
+        check(layer.running_var.value_sync().into_data(), &[1.398214, 1.5]);
+        let y = layer.valid().forward(x.inner());
+        check(
+            y.into_data(),
+            &[
+                1.248972, 2.517509, 3.786045, 7.591653, -35.721813, -36.13006, -35.313564, -37.354797,
+                -1.2881, -0.019564, 5.054581, 2.517509, -36.538307, -34.90532, -34.49707, -36.946552,
+            ],
+        );
+    }
+
+    #[test]
+    fn a_frozen_layer_keeps_its_statistics() {
+        let device = Device::flex().autodiff();
+        let layer = BatchNormConfig::new(1).init(&device).freeze();
+        let y = layer.forward(Tensor::<2>::from_data([[1.0], [3.0]], &device));
+        // The fresh statistics, mean 0 and variance 1: x / sqrt(1 + 1e-5).
+        y.into_data()
+            .assert_approx_eq(&TensorData::from([[1.0f32], [3.0]]), Tolerance::<f32>::absolute(1e-4));
+        assert_eq!(layer.running_mean.value_sync().into_data(), TensorData::from([0.0f32]));
     }
 }

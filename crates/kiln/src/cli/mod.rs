@@ -48,6 +48,7 @@ enum Verb {
 /// Runs the command that the process was called with. Exit code 0: it worked; 2: a wrong call or a bad input; 1: a
 /// failure while working.
 pub fn main() -> ExitCode {
+    kiln_kernels::keep_freed_memory();
     let json = std::env::args().any(|argument| argument == "--json");
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -69,6 +69,7 @@ impl<N> Observer<N> for Progress {
                 self.bar.set_length(*steps as u64);
                 self.bar.set_position(*done as u64);
                 self.bar.set_prefix(format!("epoch {epoch}/{}", self.epochs));
+                self.bar.set_message("");
                 (self.epoch_began, self.last) = (Instant::now(), Instant::now());
             }
             Event::Step { step, global_step, loss, rate, items, .. } => {
@@ -92,11 +93,7 @@ impl<N> Observer<N> for Progress {
                 self.say(&line);
             }
             Event::Checkpointed { .. } => {}
-            Event::Interrupted { place } => {
-                self.bar.finish_and_clear();
-                self.say(&format!("stopped after step {}; go on with --resume", place.global_step));
-            }
-            Event::Finished { .. } => self.bar.finish_and_clear(),
+            Event::Interrupted { .. } | Event::Finished { .. } => self.bar.finish_and_clear(),
         }
         Ok(())
     }
