@@ -53,8 +53,11 @@ impl RunFolder {
     /// There is none.
     pub fn newest(runs: &Path, config: &Path) -> Result<Self> {
         let prefix = format!("{}-", stem(config));
+        // What follows is a time, and nothing of another experiment's longer name.
+        let is_time = |rest: &str| rest.chars().all(|c| c.is_ascii_digit() || c == '-');
         let entries = std::fs::read_dir(runs).into_iter().flatten().flatten();
-        let ours = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix));
+        let ours = entries
+            .filter(|entry| entry.file_name().to_string_lossy().strip_prefix(&prefix).is_some_and(is_time));
         let newest = ours.map(|entry| entry.path()).filter(|path| path.join("resolved.json").is_file()).max();
         let none = || Error::input(format!("no run of `{}` to resume", config.display())).file(runs);
         newest.map(|path| Self { path }).ok_or_else(|| none().hint("name its folder with `--run`"))
@@ -94,4 +97,24 @@ impl RunFolder {
 
 fn stem(config: &Path) -> String {
     config.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_newest_run_is_of_this_experiment_and_of_no_other() {
+        let runs = tempfile::tempdir().unwrap();
+        let names =
+            ["a-2026-11-23-080000", "a-2026-11-23-090000", "a-b-2026-11-23-100000", "a-2026-11-24-empty"];
+        for name in names {
+            std::fs::create_dir(runs.path().join(name)).unwrap();
+            std::fs::write(runs.path().join(name).join("resolved.json"), "{}").unwrap();
+        }
+        let newest = RunFolder::newest(runs.path(), Path::new("configs/a.toml")).unwrap();
+        assert_eq!(newest.path(), runs.path().join("a-2026-11-23-090000"));
+        assert!(RunFolder::newest(runs.path(), Path::new("c.toml")).is_err());
+    }
 }
