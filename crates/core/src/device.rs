@@ -1,5 +1,8 @@
 //! A device by its name, as `--device` takes it.
 
+use std::panic::UnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use burn::prelude::*;
 
 use crate::{Error, Result, nearest};
@@ -41,17 +44,32 @@ pub fn device(name: &str) -> Result<Device> {
             "build with `cargo xtask --features {kind} …` (or `cargo build --release -p kiln --features {kind}`); compiled in: {}",
             devices_compiled_in().join(", ")
         ))),
-        Some(_) => {
-            // Burn panics where a device cannot be had; what it says becomes the error's line.
-            let opened = std::panic::catch_unwind(|| open(kind, index));
-            opened.unwrap_or_else(|panic| {
-                let why = panic.downcast_ref::<String>().cloned();
-                let why = why.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string())).unwrap_or_default();
-                let why = why.lines().next().unwrap_or_default().to_string();
-                Err(Error::input(format!("device `{name}` is not there: {why}")).hint("use `--device flex`"))
-            })
-        }
+        Some(_) => opened(name, || open(kind, index)),
     }
+}
+
+/// Burn panics where a device cannot be had, often in a thread of its own; the first thing that it says becomes the
+/// error's line, in place of its trace.
+fn opened(name: &str, open: impl FnOnce() -> Result<Device> + UnwindSafe) -> Result<Device> {
+    let said = Arc::new(Mutex::new(None));
+    let hook = std::panic::take_hook();
+    let first = Arc::clone(&said);
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic
+            .payload_as_str()
+            .unwrap_or("it gave no reason")
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_string();
+        first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
+    }));
+    let opened = std::panic::catch_unwind(open);
+    std::panic::set_hook(hook);
+    opened.unwrap_or_else(|_| {
+        let said = said.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
+        Err(Error::input(format!("device `{name}` is not there: {said}")).hint("use `--device flex`"))
+    })
 }
 
 fn open(kind: &str, index: Option<&str>) -> Result<Device> {
