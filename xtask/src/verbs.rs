@@ -70,7 +70,7 @@ pub fn tidy() -> Result<u8, String> {
 
 /// Builds the documentation.
 pub fn docs() -> Result<u8, String> {
-    run("doc --workspace --no-deps", &[], &[("RUSTDOCFLAGS", "-D warnings")])
+    run("doc --release --workspace --no-deps", &[], &[("RUSTDOCFLAGS", "-D warnings")])
 }
 
 /// Builds `kiln` and becomes it.
