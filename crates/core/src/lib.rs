@@ -17,6 +17,6 @@ pub use device::{device, devices_compiled_in};
 pub use error::{Error, Kind, Result, nearest};
 pub use geometry::BoundingBox;
 pub use network::{Network, learnable_parameters};
-pub use prediction::ClassProbability;
+pub use prediction::{ClassProbability, Logits};
 pub use task::{Losses, Score, Task};
 pub use truth::{IGNORED, Keypoint, LabelMap, Mask, Object, Truth};

@@ -13,6 +13,12 @@ pub trait Network: Module {
 
     /// Runs the network on a batch of images.
     fn forward(&self, images: Tensor<4>) -> Self::Output;
+
+    /// Runs the network on a batch that it learns from, with what only training needs: auxiliary classifiers. Most
+    /// networks have nothing of the kind.
+    fn forward_train(&self, images: Tensor<4>) -> Self::Output {
+        self.forward(images)
+    }
 }
 
 /// Learnable numbers of a module: every parameter, without running statistics, which Burn's own `num_params` counts too.

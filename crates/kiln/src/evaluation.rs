@@ -44,7 +44,7 @@ pub fn evaluate(
     for batch in batches.epoch(0, 0) {
         let batch = batch?;
         let logits = network.forward(batch.images.clone());
-        for (at, classes) in most_probable(logits.clone(), 1).into_iter().enumerate() {
+        for (at, classes) in most_probable(logits.main.clone(), 1).into_iter().enumerate() {
             let ClassProbability { class, probability } = classes[0];
             let truth = batch.truths[at].class.unwrap_or_default();
             predictions.push(Prediction { index: batch.indices[at], truth, predicted: class, probability });

@@ -2,9 +2,12 @@
 
 use burn::prelude::*;
 use burn::tensor::activation::log_softmax;
-use kiln_core::{Batch, Losses, Score, Task};
+use kiln_core::{Batch, Logits, Losses, Score, Task};
 
 use crate::ConfusionMatrix;
+
+/// What an auxiliary classifier's loss counts beside the main one's: Szegedy et al. 2014, Section 5.
+const AUXILIARY_WEIGHT: f64 = 0.3;
 
 /// Cross entropy of the softmax of logits `[batch, num_classes]`, scored by accuracy.
 #[derive(Debug, Clone)]
@@ -14,19 +17,27 @@ pub struct Classification {
 }
 
 impl Task for Classification {
-    type Output = Tensor<2>;
+    type Output = Logits;
     type Score = ClassificationScore;
 
-    fn loss(&self, logits: Tensor<2>, batch: &Batch) -> Losses {
-        let targets = Tensor::<1, Int>::from_data(classes(batch).as_slice(), &logits.device());
-        let log_probabilities = log_softmax(logits, 1);
-        let picked = log_probabilities.gather(1, targets.unsqueeze_dim(1));
-        Losses::new("cross_entropy", picked.mean().neg())
+    fn loss(&self, logits: Logits, batch: &Batch) -> Losses {
+        let targets = Tensor::<1, Int>::from_data(classes(batch).as_slice(), &logits.main.device());
+        let losses = Losses::new("cross_entropy", cross_entropy(logits.main, targets.clone()));
+        let auxiliary = logits.auxiliary.into_iter().map(|logits| cross_entropy(logits, targets.clone()));
+        match auxiliary.reduce(|sum, loss| sum + loss) {
+            Some(sum) => losses.and("auxiliary", sum * AUXILIARY_WEIGHT),
+            None => losses,
+        }
     }
 
     fn score(&self) -> ClassificationScore {
         ClassificationScore { confusion: ConfusionMatrix::new(self.num_classes), in_top5: 0 }
     }
+}
+
+/// The mean over the batch of -ln of the probability of the target.
+fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+    log_softmax(logits, 1).gather(1, targets.unsqueeze_dim(1)).mean().neg()
 }
 
 /// How often the class is right, and how often it is among the five most probable.
@@ -49,11 +60,11 @@ impl ClassificationScore {
 }
 
 impl Score for ClassificationScore {
-    type Output = Tensor<2>;
+    type Output = Logits;
 
-    fn update(&mut self, logits: Tensor<2>, batch: &Batch) {
-        let [_, num_classes] = logits.dims();
-        let logits = logits.into_data().convert::<f32>();
+    fn update(&mut self, logits: Logits, batch: &Batch) {
+        let [_, num_classes] = logits.main.dims();
+        let logits = logits.main.into_data().convert::<f32>();
         let logits = logits.as_slice::<f32>().expect("converted to f32 above");
         for (row, target) in logits.chunks(num_classes).zip(classes(batch)) {
             let target = target as usize;
@@ -97,9 +108,21 @@ mod tests {
     fn the_loss_is_the_mean_negative_log_probability_of_the_class() {
         // Row 1: p = e^ln3 / (e^ln3 + 1) = 3/4; row 2: p = 1/2. Mean of -ln: (ln(4/3) + ln 2) / 2 = 0.490414627.
         let logits = Tensor::<2>::from_data([[3f32.ln(), 0.0], [0.0, 0.0]], &Device::flex());
-        let losses = Classification { num_classes: 2 }.loss(logits, &batch(&[0, 1]));
+        let losses = Classification { num_classes: 2 }.loss(logits.into(), &batch(&[0, 1]));
         let loss = losses.total().into_scalar::<f32>();
         assert!((loss - 0.490_414_63).abs() < 1e-6, "{loss}");
+    }
+
+    #[test]
+    fn auxiliary_classifiers_count_three_tenths() {
+        // Both auxiliary classifiers are undecided between two classes: 0.3 * (ln 2 + ln 2) = 0.415888308.
+        let zeros = || Tensor::<2>::zeros([1, 2], &Device::flex());
+        let logits = Logits { main: zeros(), auxiliary: vec![zeros(), zeros()] };
+        let losses = Classification { num_classes: 2 }.loss(logits, &batch(&[1]));
+        let [(_, main), (name, auxiliary)] = losses.parts() else { panic!("two parts") };
+        assert_eq!(*name, "auxiliary");
+        assert!((main.clone().into_scalar::<f32>() - std::f32::consts::LN_2).abs() < 1e-6);
+        assert!((auxiliary.clone().into_scalar::<f32>() - 0.415_888_3).abs() < 1e-6);
     }
 
     #[test]
@@ -114,7 +137,7 @@ mod tests {
             &Device::flex(),
         );
         let mut score = Classification { num_classes: 7 }.score();
-        score.update(logits, &batch(&[0, 3, 2, 4]));
+        score.update(logits.into(), &batch(&[0, 3, 2, 4]));
         assert_eq!(score.figures(), [("accuracy", 0.25), ("top5", 0.75)]);
         assert_eq!(score.confusion().rows().nth(3).expect("class 3")[0], 1);
     }

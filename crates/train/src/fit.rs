@@ -127,7 +127,7 @@ impl Trainer {
                 let batch = batch?;
                 // Dropout draws from the device: from the step's own seed, a resumed run draws the same.
                 device.seed(seed_of(self.seed, state.place.global_step));
-                let losses = task.loss(network.forward(batch.images.clone()), &batch);
+                let losses = task.loss(network.forward_train(batch.images.clone()), &batch);
                 let values = finite(&losses, &state, in_epoch)?;
                 let loss = values.iter().map(|(_, value)| value).sum();
                 let rate = schedule.rate(state.place.global_step);

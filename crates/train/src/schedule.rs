@@ -51,6 +51,22 @@ pub enum ScheduleConfig {
         #[serde(default)]
         warmup: Warmup,
     },
+    /// A power of what is left of the run, from the end of the warm-up to its end; power 1 is a straight line.
+    Polynomial {
+        /// 1 if left out.
+        #[serde(default = "power")]
+        power: f64,
+        /// The rate at the end.
+        #[serde(default)]
+        final_rate: f64,
+        /// What comes first.
+        #[serde(default)]
+        warmup: Warmup,
+    },
+}
+
+fn power() -> f64 {
+    1.0
 }
 
 fn gamma() -> f64 {
@@ -93,6 +109,7 @@ enum Course {
     Step { every: usize, gamma: f64 },
     Multistep { milestones: Vec<usize>, gamma: f64 },
     Cosine { steps: usize, last: f64 },
+    Polynomial { steps: usize, last: f64, power: f64 },
 }
 
 impl ScheduleConfig {
@@ -107,7 +124,8 @@ impl ScheduleConfig {
         let (Self::Constant { warmup }
         | Self::Step { warmup, .. }
         | Self::Multistep { warmup, .. }
-        | Self::Cosine { warmup, .. }) = self;
+        | Self::Cosine { warmup, .. }
+        | Self::Polynomial { warmup, .. }) = self;
         if !(base.is_finite() && base > 0.0) {
             return reject("learning_rate", format!("{base} is no rate"), "give a number above 0, as 0.1");
         }
@@ -167,7 +185,14 @@ impl ScheduleConfig {
                     gamma: *gamma,
                 }
             }
-            Self::Cosine { final_rate, .. } => {
+            Self::Polynomial { power, .. } if !(power.is_finite() && *power > 0.0) => {
+                return reject(
+                    "schedule.power",
+                    format!("{power} is no power"),
+                    "give a number above 0; 1 is a straight line",
+                );
+            }
+            Self::Cosine { final_rate, .. } | Self::Polynomial { final_rate, .. } => {
                 if !(0.0..=base).contains(final_rate) {
                     return reject(
                         "schedule.final_rate",
@@ -175,7 +200,11 @@ impl ScheduleConfig {
                         "give the rate of the last step, as 0",
                     );
                 }
-                Course::Cosine { steps: steps - warmup_steps, last: *final_rate }
+                let (steps, last) = (steps - warmup_steps, *final_rate);
+                match self {
+                    Self::Polynomial { power, .. } => Course::Polynomial { steps, last, power: *power },
+                    _ => Course::Cosine { steps, last },
+                }
             }
         };
         Ok(Schedule { base, warmup_steps, warmup_start: warmup.start, course })
@@ -193,8 +222,10 @@ impl Schedule {
                     * gamma.powf(milestones.iter().filter(|milestone| **milestone <= step).count() as f64)
             }
             Course::Cosine { steps, last } => {
-                let done = step.saturating_sub(self.warmup_steps).min(*steps) as f64 / (*steps).max(1) as f64;
-                last + (self.base - last) * (1.0 + (PI * done).cos()) / 2.0
+                last + (self.base - last) * (1.0 + (PI * self.done(step, *steps)).cos()) / 2.0
+            }
+            Course::Polynomial { steps, last, power } => {
+                last + (self.base - last) * (1.0 - self.done(step, *steps)).powf(*power)
             }
         };
         match step < self.warmup_steps {
@@ -204,5 +235,10 @@ impl Schedule {
             }
             false => rate,
         }
+    }
+
+    /// The share of the `steps` after the warm-up that is over.
+    fn done(&self, step: usize, steps: usize) -> f64 {
+        step.saturating_sub(self.warmup_steps).min(steps) as f64 / steps.max(1) as f64
     }
 }

@@ -170,6 +170,7 @@ fn schedules_agree_with_pytorch() {
         ("multistep", json!({"name": "multistep", "milestones_steps": [5, 12, 20], "gamma": 0.2})),
         ("linear", json!({"name": "constant", "warmup": {"epochs": 10, "start": 0.1}})),
         ("cosine", json!({"name": "cosine", "final_rate": 1e-3})),
+        ("polynomial", json!({"name": "polynomial", "power": 0.9})),
         ("warmup_cosine", json!({"name": "cosine", "warmup": {"epochs": 5, "start": 0.01}})),
     ] {
         let ours = schedule(config, 0.1, 1, 25);
@@ -201,6 +202,11 @@ fn milestones_in_epochs_and_in_steps_are_the_same_places() {
     let epochs = schedule(json!({"name": "multistep", "milestones": [1.5, 3]}), 1.0, 10, 40);
     for (step, rate) in [(14, 1.0), (15, 0.1), (29, 0.1), (30, 0.01)] {
         assert!(near(epochs.rate(step), rate), "step {step}: {}", epochs.rate(step));
+    }
+    // A straight line from 1 to 0.2 in 4 steps.
+    let line = schedule(json!({"name": "polynomial", "final_rate": 0.2}), 1.0, 4, 4);
+    for (step, rate) in [(0, 1.0), (1, 0.8), (2, 0.6), (3, 0.4)] {
+        assert!(near(line.rate(step), rate), "step {step}: {}", line.rate(step));
     }
     // Warm-up of half an epoch from a fifth: 0.2, 0.36, 0.52, 0.68, 0.84, then 1.
     let warm = schedule(json!({"name": "constant", "warmup": {"epochs": 0.5, "start": 0.2}}), 1.0, 10, 40);

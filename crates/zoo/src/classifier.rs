@@ -2,7 +2,7 @@
 
 use burn::prelude::*;
 use kiln_alexnet::AlexNet;
-use kiln_core::Network;
+use kiln_core::{Logits, Network};
 use kiln_resnet::{CifarResNet, ResNet};
 
 /// A classifier of any family: images to logits.
@@ -18,15 +18,16 @@ pub enum Classifier {
 }
 
 impl Network for Classifier {
-    type Output = Tensor<2>;
+    type Output = Logits;
 
     /// # Shapes
     /// `[batch, 3, height, width]` to logits `[batch, num_classes]`
-    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        match self {
+    fn forward(&self, images: Tensor<4>) -> Logits {
+        let logits = match self {
             Self::AlexNet(network) => network.forward(images),
             Self::ResNet(network) => network.forward(images),
             Self::CifarResNet(network) => network.forward(images),
-        }
+        };
+        logits.into()
     }
 }

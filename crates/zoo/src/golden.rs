@@ -92,7 +92,7 @@ impl Golden {
         let images = numbers.map(|u| u * 2.0 - 1.0).collect::<Vec<f32>>();
         let output = network.forward(Tensor::from_data(TensorData::new(images, self.input), device));
         let params = learnable_parameters(&network);
-        let (max_error, mut disagreement) = self.compare(output);
+        let (max_error, mut disagreement) = self.compare(output.main);
         if params != self.params {
             disagreement = Some(format!("{params} parameters, the reference has {}", self.params));
         }

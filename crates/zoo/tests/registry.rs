@@ -36,7 +36,7 @@ fn every_parameter_receives_a_gradient() {
         let network = entry.init(10, &device);
         let side = if name == "alexnet" { 127 } else { 64 };
         let images = Tensor::random([4, 3, side, side], Distribution::Normal(0.0, 1.0), &device);
-        let loss = (network.forward(images) * Tensor::random([4, 10], Distribution::Default, &device)).sum();
+        let loss = (network.forward(images).main * Tensor::random([4, 10], Distribution::Default, &device)).sum();
         let gradients = loss.backward();
         let mut without = WithoutGradient(&gradients, 0);
         network.visit(&mut without);
@@ -58,7 +58,7 @@ fn saved_and_loaded_weights_give_the_same_output_bit_for_bit() {
         assert_eq!(dict.preprocessing, Some(preprocessing), "{name}");
         let loaded = load(entry.init(7, &device), entry, dict, &file).unwrap();
         let images = Tensor::random([1, 3, 64, 64], Distribution::Default, &device);
-        let [ours, theirs] = [network.forward(images.clone()), loaded.forward(images)];
+        let [ours, theirs] = [network.forward(images.clone()).main, loaded.forward(images).main];
         ours.into_data().assert_eq(&theirs.into_data(), true);
     }
 }

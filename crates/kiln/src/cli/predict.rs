@@ -54,7 +54,7 @@ pub fn run(args: Args, output: &Output) -> Result<ExitCode> {
         let image = pipeline.apply(sample, &mut ChaCha8Rng::seed_from_u64(0))?.image;
         let shape = [1, 3, image.height() as usize, image.width() as usize];
         let images = Tensor::from_data(TensorData::new(pipeline.normalize(&image), shape), &device);
-        let ranked = most_probable(network.forward(images), args.top).remove(0);
+        let ranked = most_probable(network.forward(images).main, args.top).remove(0);
         lines.push_str(&format!("{}\n", file.display()));
         let mut named = Vec::<Value>::new();
         for guess in ranked {
