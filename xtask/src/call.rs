@@ -14,8 +14,11 @@ pub enum Call {
         /// For the test programs.
         args: Vec<OsString>,
     },
-    /// Checks the layout rules.
-    Tidy,
+    /// Checks the layout rules, and the README's table of models.
+    Tidy {
+        /// Writes the table anew first.
+        write: bool,
+    },
     /// Builds the documentation.
     Docs,
     /// Runs `kiln`.
@@ -65,7 +68,10 @@ impl Call {
         };
         match verb.to_str() {
             Some("--help" | "-h" | "help") => Ok(Self::Help),
-            Some("tidy") => alone("tidy").map(|()| Self::Tidy),
+            Some("tidy") if args.get(1).is_some_and(|arg| arg == "--write") && args.len() == 2 => {
+                own("tidy").map(|()| Self::Tidy { write: true })
+            }
+            Some("tidy") => alone("tidy").map(|()| Self::Tidy { write: false }),
             Some("docs") => alone("docs").map(|()| Self::Docs),
             Some("test") => {
                 own("test")?;
@@ -129,6 +135,7 @@ mod tests {
     fn a_verb_keeps_its_own_help() {
         assert_eq!(parsed("--help"), Ok(Call::Help));
         assert_eq!(parsed("train --help"), Ok(Call::Kiln { features: vec![], args: words("train --help") }));
+        assert_eq!(parsed("tidy --write"), Ok(Call::Tidy { write: true }));
         assert_eq!(parsed("kiln --help"), Ok(Call::Kiln { features: vec![], args: words("--help") }));
     }
 

@@ -2,6 +2,7 @@
 
 mod call;
 mod cargo;
+mod table;
 mod tidy;
 mod verbs;
 
@@ -14,7 +15,7 @@ cargo xtask [--features LIST] VERB …
 
 of the project:
   test [--backends] [-- ARGS]  formatting, lints, layout rules, all tests; ARGS go to the test programs
-  tidy                         the layout rules alone
+  tidy [--write]               the layout rules alone; --write renews the README's table of models
   docs                         the documentation, in target/doc
 
 of the library, run by `kiln` (built first; `cargo xtask VERB --help` explains each):
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
             Ok(0)
         }
         Ok(Call::Test { backends, args }) => verbs::test(backends, &args),
-        Ok(Call::Tidy) => verbs::tidy(),
+        Ok(Call::Tidy { write }) => verbs::tidy(write),
         Ok(Call::Docs) => verbs::docs(),
         Ok(Call::Kiln { features, args }) => verbs::kiln(&features, &args),
         Err(message) => {

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::cargo::{become_program, cargo, code, metadata, root};
-use crate::tidy;
+use crate::table;
+use crate::tidy::{self, Violation};
 
 /// The backends that `test --backends` tries: a Cargo feature, and the devices of which the first that is there is taken
 /// (a machine without a graphics card may have a Vulkan made of software).
@@ -25,7 +26,7 @@ pub fn test(backends: bool, args: &[OsString]) -> Result<u8, String> {
     let plain = |line: &'static str| move || run(line, &[], &[]);
     let mut steps: Vec<Step> = vec![
         ("formatting", Box::new(plain("fmt --all --check"))),
-        ("layout rules", Box::new(tidy)),
+        ("layout rules", Box::new(|| tidy(false))),
         ("lints", Box::new(plain("clippy --release --workspace --all-targets -- -D warnings"))),
         ("tests", Box::new(|| run("test --release --workspace --", args, &[]))),
     ];
@@ -50,9 +51,13 @@ pub fn test(backends: bool, args: &[OsString]) -> Result<u8, String> {
     Ok(0)
 }
 
-/// Checks the layout rules.
-pub fn tidy() -> Result<u8, String> {
-    let violations = tidy::check(&root())?;
+/// Checks the layout rules, and the README's table of models against what `kiln` says.
+pub fn tidy(write: bool) -> Result<u8, String> {
+    let mut violations = tidy::check(&root())?;
+    match model_table(write)? {
+        Ok(violation) => violations.extend(violation),
+        Err(code) => return Ok(code),
+    }
     for violation in &violations {
         println!("{violation}");
     }
@@ -66,6 +71,37 @@ pub fn tidy() -> Result<u8, String> {
             Ok(1)
         }
     }
+}
+
+/// What is wrong with the README's table of models, or the exit code of what failed before that could be seen.
+fn model_table(write: bool) -> Result<Result<Option<Violation>, u8>, String> {
+    let program = match build(&[])? {
+        Ok(program) => program,
+        Err(code) => return Ok(Err(code)),
+    };
+    let listed = Command::new(&program).args(["models", "--markdown"]).stderr(Stdio::inherit()).output();
+    let listed = listed.map_err(|why| format!("{}: {why}", program.display()))?;
+    if !listed.status.success() {
+        return Ok(Err(code(listed.status)));
+    }
+    let file = root().join("README.md");
+    let failed = |why: std::io::Error| format!("{}: {why}", file.display());
+    let readme = std::fs::read_to_string(&file).map_err(failed)?;
+    let broken = |line, advice: &str| Violation {
+        file: "README.md".into(),
+        line,
+        rule: "table",
+        advice: advice.into(),
+    };
+    let Some(right) = table::put(&readme, &String::from_utf8_lossy(&listed.stdout)) else {
+        return Ok(Ok(Some(broken(1, "the marks around the table of models are gone; put them back"))));
+    };
+    if write {
+        std::fs::write(&file, &right).map_err(failed)?;
+    }
+    let line = table::first_difference(&readme, &right);
+    let advice = "the table is not what `kiln models --markdown` prints; run `cargo xtask tidy --write`";
+    Ok(Ok((!write && readme != right).then(|| broken(line, advice))))
 }
 
 /// Builds the documentation.

@@ -1,11 +1,10 @@
 //! A device by its name, as `--device` takes it.
 
 use std::panic::UnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::prelude::*;
 
-use crate::{Error, Result, nearest};
+use crate::{Error, Result, caught, nearest};
 
 /// Every device name Kiln knows, the Cargo feature that brings it, and whether this build has it.
 const KNOWN: [(&str, bool); 9] = [
@@ -48,26 +47,9 @@ pub fn device(name: &str) -> Result<Device> {
     }
 }
 
-/// Burn panics where a device cannot be had, often in a thread of its own; the first thing that it says becomes the
-/// error's line, in place of its trace.
+/// Burn panics where a device cannot be had, often in a thread of its own.
 fn opened(name: &str, open: impl FnOnce() -> Result<Device> + UnwindSafe) -> Result<Device> {
-    let said = Arc::new(Mutex::new(None));
-    let hook = std::panic::take_hook();
-    let first = Arc::clone(&said);
-    std::panic::set_hook(Box::new(move |panic| {
-        let text = panic
-            .payload_as_str()
-            .unwrap_or("it gave no reason")
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_string();
-        first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
-    }));
-    let opened = std::panic::catch_unwind(open);
-    std::panic::set_hook(hook);
-    opened.unwrap_or_else(|_| {
-        let said = said.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
+    caught(open).unwrap_or_else(|said| {
         Err(Error::input(format!("device `{name}` is not there: {said}")).hint("use `--device flex`"))
     })
 }

@@ -4,6 +4,7 @@
 //! Nothing here knows a model, a data set or a file format.
 
 mod batch;
+mod caught;
 mod device;
 mod error;
 mod geometry;
@@ -13,6 +14,7 @@ mod task;
 mod truth;
 
 pub use batch::{Batch, Batches};
+pub use caught::caught;
 pub use device::{device, devices_compiled_in};
 pub use error::{Error, Kind, Result, nearest};
 pub use geometry::BoundingBox;

@@ -9,7 +9,7 @@ use kiln_core::{Error, Result, nearest};
 
 use crate::manifest::Manifest;
 use crate::readers::{Cifar, Idx, ImageFolder, no_such_split};
-use crate::{Dataset, Shapes, ShapesConfig};
+use crate::{Dataset, Sample, Shapes, ShapesConfig};
 
 /// The generated data set as its name alone means it.
 pub(crate) const SHAPES: &str = "shapes";
@@ -44,6 +44,8 @@ pub enum Layout {
     ImageFolder,
     /// Nowhere: it is generated.
     Generated,
+    /// Nowhere yet: its manifest is all there is of it.
+    Absent,
 }
 
 impl Layout {
@@ -54,6 +56,7 @@ impl Layout {
             Self::CifarBinary => "CIFAR binary",
             Self::ImageFolder => "folder of images",
             Self::Generated => "generated",
+            Self::Absent => "not here",
         }
     }
 }
@@ -67,14 +70,14 @@ pub struct Normalization {
     pub std: [f32; 3],
 }
 
-/// A data set that was found. Its images are not yet read.
+/// A data set that was found, or of which at least the manifest is known. Its images are not yet read.
 #[derive(Debug, Clone)]
 pub struct Opened {
     /// As it was asked for, or the name of its folder.
     pub name: String,
     /// How it lies on disk.
     pub layout: Layout,
-    /// Where; `None` where it is generated.
+    /// Where; `None` where it is generated or absent.
     pub root: Option<PathBuf>,
     /// Its splits and their number of images.
     pub splits: Vec<(String, usize)>,
@@ -93,10 +96,19 @@ enum Source {
     Cifar(Cifar),
     Folder(ImageFolder),
     Shapes,
+    Absent(Error),
 }
 
 impl Opened {
-    /// A split, ready to be read.
+    /// The error of a data set of which only the manifest is known.
+    pub fn absence(&self) -> Option<&Error> {
+        match &self.source {
+            Source::Absent(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// A split, ready to be read; where the data set is absent, its length is known and every image is an error.
     ///
     /// # Errors
     /// A split that is not there (the hint lists those that are); a file with a mistake in it, which is named.
@@ -111,6 +123,12 @@ impl Opened {
                 let split = SHAPES_SPLITS.iter().find(|(known, _)| *known == name);
                 let (_, items) = split.ok_or_else(|| no_such_split(name, &known, Path::new(SHAPES)))?;
                 Arc::new(Shapes::new(ShapesConfig::new(name, *items, SHAPES_SEED))?)
+            }
+            Source::Absent(error) => {
+                let known: Vec<&str> = self.splits.iter().map(|(name, _)| name.as_str()).collect();
+                let split = self.splits.iter().find(|(known, _)| known == name);
+                let (_, items) = split.ok_or_else(|| no_such_split(name, &known, Path::new(&self.name)))?;
+                Arc::new(AbsentSplit { name: name.to_string(), items: *items, error: error.clone() })
             }
         })
     }
@@ -134,6 +152,21 @@ impl Opened {
         }
     }
 
+    /// What a manifest says of a data set that is not here.
+    fn absent(manifest: Manifest) -> Self {
+        let error = Error::input(format!("data set `{}` is not here", manifest.name)).hint(manifest.advice());
+        Self {
+            name: manifest.name.clone(),
+            layout: Layout::Absent,
+            root: None,
+            splits: manifest.splits.iter().map(|split| (split.name.clone(), split.items)).collect(),
+            classes: manifest.classes.clone(),
+            normalization: Some(Normalization { mean: manifest.mean, std: manifest.std }),
+            manifest: Some(manifest),
+            source: Source::Absent(error),
+        }
+    }
+
     /// The data set in a folder; `None` where the folder holds none that is known.
     pub(crate) fn at(name: &str, root: &Path, datasets: &Path) -> Result<Option<Self>> {
         let Some((source, splits)) = recognize(root)? else { return Ok(None) };
@@ -141,7 +174,7 @@ impl Opened {
         let from_files = match &source {
             Source::Cifar(cifar) => cifar.class_names()?,
             Source::Folder(folder) => Some(folder.class_names().to_vec()),
-            Source::Idx(_) | Source::Shapes => None,
+            Source::Idx(_) | Source::Shapes | Source::Absent(_) => None,
         };
         // A folder that only happens to be called `cifar10` is not described by CIFAR-10's manifest.
         let manifest = manifest.filter(|manifest| match &from_files {
@@ -152,18 +185,43 @@ impl Opened {
             Source::Cifar(cifar) => cifar.published_classes(),
             _ => 10,
         };
-        let classes = from_files
-            .or_else(|| manifest.as_ref().map(|manifest| manifest.classes.clone()))
-            .unwrap_or_else(|| (0..numbers).map(|number| number.to_string()).collect());
+        let classes = match (from_files, &manifest) {
+            (Some(names), Some(manifest)) => names.iter().map(|name| manifest.class_of(name)).collect(),
+            (Some(names), None) => names,
+            (None, Some(manifest)) => manifest.classes.clone(),
+            (None, None) => (0..numbers).map(|number| number.to_string()).collect(),
+        };
         let layout = match &source {
             Source::Idx(_) => Layout::Idx,
             Source::Cifar(_) => Layout::CifarBinary,
             Source::Folder(_) => Layout::ImageFolder,
             Source::Shapes => Layout::Generated,
+            Source::Absent(_) => Layout::Absent,
         };
         let normalization = manifest.as_ref().map(|m| Normalization { mean: m.mean, std: m.std });
         let (name, root) = (name.to_string(), Some(root.to_path_buf()));
         Ok(Some(Self { name, layout, root, splits, classes, normalization, manifest, source }))
+    }
+}
+
+/// A split of which only the length is known.
+struct AbsentSplit {
+    name: String,
+    items: usize,
+    error: Error,
+}
+
+impl Dataset for AbsentSplit {
+    fn len(&self) -> usize {
+        self.items
+    }
+
+    fn get(&self, _: usize) -> Result<Sample> {
+        Err(self.error.clone())
+    }
+
+    fn origin(&self, index: usize) -> String {
+        format!("image {index} of {}", self.name)
     }
 }
 
@@ -200,8 +258,18 @@ fn holds_no_classes(root: &Path) -> bool {
 ///
 /// # Errors
 /// A path that is not there; a folder in which nothing is recognized; a name that is not known (the hint has the nearest)
-/// or not downloaded; a file with a mistake in its header.
+/// or whose files are not here (the hint says how to get them); a file with a mistake in its header.
 pub fn open(name_or_path: &str, roots: &Roots) -> Result<Opened> {
+    let opened = describe(name_or_path, roots)?;
+    opened.absence().cloned().map_or(Ok(opened), Err)
+}
+
+/// As [`open`], but a name whose files are not here is no error: its splits, classes and numbers are those of its
+/// manifest, and [`Opened::absence`] says what is missing.
+///
+/// # Errors
+/// As [`open`], but for that.
+pub fn describe(name_or_path: &str, roots: &Roots) -> Result<Opened> {
     if name_or_path == SHAPES {
         return Ok(Opened::shapes());
     }
@@ -215,9 +283,10 @@ pub fn open(name_or_path: &str, roots: &Roots) -> Result<Opened> {
             return Ok(opened);
         }
     }
-    if !name.is_empty() && Manifest::find(name, &roots.datasets)?.is_some() {
-        let error = Error::input(format!("data set `{name}` is not downloaded"));
-        return Err(error.hint(format!("run `kiln data fetch {name}`")));
+    let manifest = Some(name).filter(|name| !name.is_empty());
+    let manifest = manifest.map(|name| Manifest::find(name, &roots.datasets)).transpose()?.flatten();
+    if let Some(manifest) = manifest {
+        return Ok(Opened::absent(manifest));
     }
     if let Some(root) = places.iter().find(|root| !name.is_empty() && root.is_dir()) {
         return Err(ImageFolder::nothing_found(root));

@@ -1,25 +1,19 @@
 //! Many samples as one picture, with labels and, if wanted, what is known of their objects.
 
-use std::convert::Infallible;
-
+use embedded_graphics::mono_font::MonoFont;
 use embedded_graphics::mono_font::iso_8859_1::FONT_7X13;
-use embedded_graphics::mono_font::{MonoFont, MonoTextStyle};
 use embedded_graphics::pixelcolor::{Rgb888, RgbColor};
-use embedded_graphics::prelude::{DrawTarget, Drawable, OriginDimensions, Point, Size};
+use embedded_graphics::prelude::{Dimensions, Point, Size};
 use embedded_graphics::primitives::{
     Circle, Primitive, PrimitiveStyle, PrimitiveStyleBuilder, Rectangle, StrokeAlignment,
 };
-use embedded_graphics::text::{Baseline, Text};
-use embedded_graphics::{Pixel, prelude::Dimensions};
-use image::{Rgb, RgbImage, imageops};
+use image::{RgbImage, imageops};
 use kiln_core::Object;
 
 use crate::Sample;
+use crate::canvas::{Canvas, fitting, width_of};
 
 const FONT: MonoFont<'_> = FONT_7X13;
-const PAPER: Rgb888 = Rgb888::new(250, 250, 247);
-const FRAME: Rgb888 = Rgb888::new(206, 206, 200);
-const INK: Rgb888 = Rgb888::new(52, 52, 56);
 /// Between cells, and around the sheet.
 const GAP: i32 = 12;
 /// Between an image and its label.
@@ -127,36 +121,11 @@ fn class_colour(class: usize) -> Rgb888 {
     Rgb888::new(channel(0.0), channel(4.0), channel(2.0))
 }
 
-/// An image that `embedded-graphics` draws on.
-struct Canvas(RgbImage);
-
 impl Canvas {
-    fn new(width: i32, height: i32) -> Self {
-        Self(RgbImage::from_pixel(width as u32, height as u32, Rgb([PAPER.r(), PAPER.g(), PAPER.b()])))
-    }
-
-    /// Drawing on an image cannot fail.
-    fn add(&mut self, drawing: impl Drawable<Color = Rgb888>) {
-        let Ok(_) = drawing.draw(self);
-    }
-
-    fn paste(&mut self, tile: &RgbImage, left: i32, top: i32) {
-        let frame =
-            Rectangle::new(Point::new(left - 1, top - 1), Size::new(tile.width() + 2, tile.height() + 2));
-        self.add(frame.into_styled(PrimitiveStyle::with_stroke(FRAME, 1)));
-        imageops::replace(&mut self.0, tile, i64::from(left), i64::from(top));
-    }
-
     /// Text centred in `width` pixels from `left`.
     fn label(&mut self, text: &str, left: i32, top: i32, width: i32) {
-        let fits = (width / FONT.character_size.width as i32).max(0) as usize;
-        let mut shown: String = text.chars().take(fits).collect();
-        if text.chars().count() > fits && fits > 2 {
-            shown = shown.chars().take(fits - 2).chain("..".chars()).collect();
-        }
-        let used = shown.chars().count() as i32 * FONT.character_size.width as i32;
-        let place = Point::new(left + (width - used) / 2, top);
-        self.add(Text::with_baseline(&shown, place, MonoTextStyle::new(&FONT, INK), Baseline::Top));
+        let shown = fitting(text, &FONT, width);
+        self.write(&shown, &FONT, left + (width - width_of(&shown, &FONT)) / 2, top);
     }
 
     fn outline(&mut self, object: &Object, [across, down]: [f32; 2]) {
@@ -177,27 +146,6 @@ impl Canvas {
             let style = if keypoint.visible { style.fill_color(colour) } else { style };
             self.add(Circle::with_center(place(keypoint.x, keypoint.y), 7).into_styled(style.build()));
         }
-    }
-}
-
-impl OriginDimensions for Canvas {
-    fn size(&self) -> Size {
-        Size::new(self.0.width(), self.0.height())
-    }
-}
-
-impl DrawTarget for Canvas {
-    type Color = Rgb888;
-    type Error = Infallible;
-
-    fn draw_iter<I: IntoIterator<Item = Pixel<Rgb888>>>(&mut self, pixels: I) -> Result<(), Infallible> {
-        for Pixel(place, colour) in pixels {
-            let (Ok(x), Ok(y)) = (u32::try_from(place.x), u32::try_from(place.y)) else { continue };
-            if let Some(pixel) = self.0.get_pixel_mut_checked(x, y) {
-                *pixel = Rgb([colour.r(), colour.g(), colour.b()]);
-            }
-        }
-        Ok(())
     }
 }
 

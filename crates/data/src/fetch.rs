@@ -122,9 +122,13 @@ pub(crate) fn sha256_of(file: &Path) -> io::Result<String> {
 /// `NAME.sha256` of what was in them.
 ///
 /// # Errors
-/// A connection that fails, an answer that is no file; a file of the wrong size or checksum (the `.part` is deleted, what
+/// A data set that cannot be downloaded; a connection that fails, an answer that is no file; a file of the wrong size or checksum (the `.part` is deleted, what
 /// was there before stays); an archive with anything in it but files and folders below its root.
 pub fn fetch(manifest: &Manifest, into: &Path, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+    if manifest.files.is_empty() {
+        let error = Error::input(format!("`{}` cannot be downloaded", manifest.name));
+        return Err(error.hint(manifest.advice()));
+    }
     fs::create_dir_all(into).map_err(|why| Error::unwritable(into, &why))?;
     let agent = agent();
     for file in &manifest.files {

@@ -26,6 +26,8 @@ pub struct Listed {
     pub present: bool,
     /// What is wrong with it, where it is there and cannot be opened.
     pub problem: Option<Error>,
+    /// What to do to get it, where it is not there.
+    pub advice: Option<String>,
 }
 
 /// What is known: `shapes`, everything with a manifest, and every folder of the roots that is recognized.
@@ -54,12 +56,14 @@ pub fn list(roots: &Roots) -> Result<Vec<Listed>> {
                 root: opened.root,
                 present: true,
                 problem: None,
+                advice: None,
                 name,
             }),
-            (Ok(None), Some(Manifest { ref title, ref splits, .. })) => listed.push(Listed {
-                title: title.clone(),
+            (Ok(None), Some(manifest)) => listed.push(Listed {
+                items: manifest.items(),
+                advice: Some(manifest.advice()),
+                title: manifest.title,
                 licence,
-                items: splits.iter().map(|split| split.items).sum(),
                 root: None,
                 present: false,
                 problem: None,
@@ -73,6 +77,7 @@ pub fn list(roots: &Roots) -> Result<Vec<Listed>> {
                 root: roots.places(&name).into_iter().find(|root| root.is_dir()),
                 present: false,
                 problem: Some(error),
+                advice: None,
                 name,
             }),
         }

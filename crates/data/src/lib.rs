@@ -1,6 +1,8 @@
 //! Files on disk to batches: readers, manifests, transforms, the loader, and the generated data set `shapes`.
 
 mod archive;
+mod canvas;
+mod caption;
 mod catalog;
 mod contact_sheet;
 mod fetch;
@@ -14,14 +16,15 @@ mod subset;
 mod transform;
 mod workers;
 
-pub use catalog::{Layout, Normalization, Opened, Roots, open};
+pub use caption::captioned;
+pub use catalog::{Layout, Normalization, Opened, Roots, describe, open};
 pub use contact_sheet::ContactSheet;
 pub use fetch::{FileState, Progress, fetch};
 pub use inventory::{Listed, Report, check, list};
 pub use loader::{Loader, LoaderOptions, OnCorrupt};
 pub use manifest::{Manifest, ManifestFile, ManifestSplit};
-pub use readers::{Cifar, Idx, ImageFolder, decode_rgb};
+pub use readers::{Cifar, Idx, ImageFolder, decode_rgb, image_files};
 pub use sample::{Dataset, Sample};
 pub use shapes::{Shapes, ShapesConfig};
 pub use subset::Subset;
-pub use transform::{Interpolation, Pipeline, Region, Size, Transform, Warp};
+pub use transform::{Colour, Interpolation, Pipeline, Region, Size, Transform, Warp};

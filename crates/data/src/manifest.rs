@@ -6,13 +6,32 @@ use std::path::Path;
 use kiln_core::{Error, Result};
 use serde::Deserialize;
 
-/// The manifests that every build knows, so that the installed binary needs no folder `datasets/`.
-const EMBEDDED: [(&str, &str); 4] = [
-    ("cifar10", include_str!("../../../datasets/cifar10/manifest.toml")),
-    ("cifar100", include_str!("../../../datasets/cifar100/manifest.toml")),
-    ("fashion-mnist", include_str!("../../../datasets/fashion-mnist/manifest.toml")),
-    ("mnist", include_str!("../../../datasets/mnist/manifest.toml")),
+/// A name, `manifest.toml` and, if there is one, `classes.txt`.
+type Embedded = (&'static str, &'static str, Option<&'static str>);
+
+/// What every build knows, so that the installed binary needs no folder `datasets/`.
+const EMBEDDED: [Embedded; 5] = [
+    (
+        "cifar10",
+        include_str!("../../../datasets/cifar10/manifest.toml"),
+        Some(include_str!("../../../datasets/cifar10/classes.txt")),
+    ),
+    (
+        "cifar100",
+        include_str!("../../../datasets/cifar100/manifest.toml"),
+        Some(include_str!("../../../datasets/cifar100/classes.txt")),
+    ),
+    ("fashion-mnist", include_str!("../../../datasets/fashion-mnist/manifest.toml"), None),
+    (
+        "imagenet",
+        include_str!("../../../datasets/imagenet/manifest.toml"),
+        Some(include_str!("../../../datasets/imagenet/classes.txt")),
+    ),
+    ("mnist", include_str!("../../../datasets/mnist/manifest.toml"), None),
 ];
+
+/// What a manifest without its class names should do.
+const NAMES: &str = "write `classes = [\"a\", \"b\"]`, or a line a class in `classes.txt` beside it";
 
 /// A public data set: where it comes from, and what is in it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -27,13 +46,21 @@ pub struct Manifest {
     pub licence: String,
     /// The page that describes it.
     pub source: String,
-    /// Class names in the order of the labels.
+    /// What to do to get it, where it cannot be downloaded.
+    pub by_hand: Option<String>,
+    /// Class names in the order of the labels. If left out they are in `classes.txt` beside the manifest, a line each; in
+    /// front of a name there may be the name of the class's folder and a tab.
+    #[serde(default)]
     pub classes: Vec<String>,
+    /// The folder of each class, where the data set is a folder of images.
+    #[serde(skip)]
+    pub folders: Vec<String>,
     /// Mean of the training pixels divided by 255, channel by channel.
     pub mean: [f32; 3],
     /// Standard deviation of the training pixels divided by 255, channel by channel.
     pub std: [f32; 3],
     /// What is to be downloaded.
+    #[serde(default)]
     pub files: Vec<ManifestFile>,
     /// The splits.
     pub splits: Vec<ManifestSplit>,
@@ -77,13 +104,16 @@ impl Manifest {
     /// # Errors
     /// A manifest with a mistake in it.
     pub fn find(name: &str, datasets: &Path) -> Result<Option<Self>> {
-        let file = datasets.join(name).join("manifest.toml");
+        let folder = datasets.join(name);
+        let (file, names) = (folder.join("manifest.toml"), folder.join("classes.txt"));
         if file.is_file() {
-            let text = fs::read_to_string(&file).map_err(|why| Error::unreadable(&file, &why))?;
-            return Self::parse(name, &text).map(Some).map_err(|error| error.file(&file));
+            let read = |file: &Path| fs::read_to_string(file).map_err(|why| Error::unreadable(file, &why));
+            let names = names.is_file().then(|| read(&names)).transpose()?;
+            let manifest = Self::parse(name, &read(&file)?, names.as_deref());
+            return manifest.map(Some).map_err(|error| error.file(&file));
         }
-        let embedded = EMBEDDED.iter().find(|(known, _)| *known == name);
-        embedded.map(|(name, text)| Self::parse(name, text)).transpose()
+        let embedded = EMBEDDED.iter().find(|(known, ..)| *known == name);
+        embedded.map(|(name, text, names)| Self::parse(name, text, *names)).transpose()
     }
 
     /// The names that have a manifest, built in or in the folder `datasets/`, sorted.
@@ -92,18 +122,18 @@ impl Manifest {
         let on_disk = on_disk.filter(|entry| entry.path().join("manifest.toml").is_file());
         let on_disk = on_disk.map(|entry| entry.file_name().to_string_lossy().into_owned());
         let mut names: Vec<String> =
-            EMBEDDED.iter().map(|(name, _)| name.to_string()).chain(on_disk).collect();
+            EMBEDDED.iter().map(|(name, ..)| name.to_string()).chain(on_disk).collect();
         names.sort();
         names.dedup();
         names
     }
 
-    /// Reads a manifest.
+    /// Reads a manifest and, if there is one, the `classes.txt` beside it.
     ///
     /// # Errors
     /// Anything but the keys above, with the line; a checksum that is none; an address without a file name; a standard
-    /// deviation that is not positive.
-    pub fn parse(name: &str, text: &str) -> Result<Self> {
+    /// deviation that is not positive; class names in neither or in both files.
+    pub fn parse(name: &str, text: &str, names: Option<&str>) -> Result<Self> {
         let mut manifest: Self = toml::from_str(text).map_err(|error| {
             let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
             Error::input(error.message().lines().collect::<Vec<_>>().join(" ")).place(format!("line {line}"))
@@ -123,7 +153,30 @@ impl Manifest {
         if manifest.std.iter().any(|std| std.is_nan() || *std <= 0.0) {
             return Err(Error::input("`std` must be positive"));
         }
+        match (names, manifest.classes.is_empty()) {
+            (None, true) => return Err(Error::input("no class names").hint(NAMES)),
+            (Some(_), false) => return Err(Error::input("class names here and in `classes.txt`").hint(NAMES)),
+            (None, false) => manifest.folders = manifest.classes.clone(),
+            (Some(names), true) => {
+                let row = |line: &str| match line.split_once('\t') {
+                    Some((folder, name)) => (folder.to_string(), name.to_string()),
+                    None => (line.to_string(), line.to_string()),
+                };
+                (manifest.folders, manifest.classes) = names.lines().map(row).unzip();
+            }
+        }
         Ok(manifest)
+    }
+
+    /// What to do to get it.
+    pub fn advice(&self) -> String {
+        self.by_hand.clone().unwrap_or_else(|| format!("run `kiln data fetch {}`", self.name))
+    }
+
+    /// The name of the class whose images are in a folder of this name; the folder's where no class is known for it.
+    pub(crate) fn class_of(&self, folder: &str) -> String {
+        let class = self.folders.iter().position(|known| known == folder);
+        class.map_or_else(|| folder.to_string(), |class| self.classes[class].clone())
     }
 
     /// Images of all splits.
@@ -142,30 +195,29 @@ mod tests {
     fn every_manifest_built_in_is_whole() {
         // Splits and classes as the papers count them.
         let rows = [
-            ("mnist", 4, [60_000, 10_000], 10),
-            ("fashion-mnist", 4, [60_000, 10_000], 10),
-            ("cifar10", 1, [50_000, 10_000], 10),
-            ("cifar100", 1, [50_000, 10_000], 100),
+            ("mnist", 4, [("train", 60_000), ("test", 10_000)], 10),
+            ("fashion-mnist", 4, [("train", 60_000), ("test", 10_000)], 10),
+            ("cifar10", 1, [("train", 50_000), ("test", 10_000)], 10),
+            ("cifar100", 1, [("train", 50_000), ("test", 10_000)], 100),
+            ("imagenet", 0, [("train", 1_281_167), ("val", 50_000)], 1_000),
         ];
         assert_eq!(rows.len(), EMBEDDED.len());
-        for (name, files, items, classes) in rows {
+        for (name, files, splits, classes) in rows {
             let manifest = Manifest::find(name, Path::new("nowhere")).unwrap().unwrap();
             assert_eq!(manifest.files.len(), files, "{name}");
-            assert_eq!(manifest.splits.iter().map(|split| split.items).collect::<Vec<_>>(), items, "{name}");
-            assert_eq!(
-                manifest.splits.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(),
-                ["train", "test"]
-            );
+            let found: Vec<_> =
+                manifest.splits.iter().map(|split| (split.name.as_str(), split.items)).collect();
+            assert_eq!(found, splits, "{name}");
             assert_eq!(manifest.classes.len(), classes, "{name}");
-            assert_eq!(manifest.items(), items.iter().sum::<usize>());
+            assert_eq!(manifest.items(), splits[0].1 + splits[1].1);
         }
     }
 
     #[test]
     fn a_mistake_in_a_manifest_is_one_line_with_its_place() {
-        let text = EMBEDDED[3].1;
+        let text = EMBEDDED[4].1;
         let says = |text: &str| {
-            let error = Manifest::parse("mnist", text).unwrap_err().to_string();
+            let error = Manifest::parse("mnist", text, None).unwrap_err().to_string();
             assert!(!error.contains('\n'), "{error}");
             error
         };
@@ -174,17 +226,47 @@ mod tests {
         assert!(says(&text.replace("440fcabf", "440FCABF")).contains("64 lower-case hexadecimal digits"));
         assert!(says(&text.replace("t10k-labels-idx1-ubyte.gz", "..")).contains("no file name"));
         assert!(says(&text.replace("std = [0.3081", "std = [0.0")).contains("must be positive"));
+        let (before, after) = text.split_once("classes = [").unwrap();
+        assert!(says(&format!("{before}{}", after.split_once(']').unwrap().1)).contains("no class names"));
+        let twice = Manifest::parse("mnist", text, Some("zero\none\n")).unwrap_err().to_string();
+        assert!(twice.contains("here and in `classes.txt`"), "{twice}");
+    }
+
+    #[test]
+    fn classes_have_names_and_folders() {
+        let imagenet = Manifest::find("imagenet", Path::new("nowhere")).unwrap().unwrap();
+        // torchvision's spelling, in the order of the WordNet numbers.
+        let rows =
+            [(0, "n01440764", "tench"), (281, "n02123045", "tabby"), (999, "n15075141", "toilet tissue")];
+        for (class, folder, name) in rows {
+            assert_eq!((imagenet.folders[class].as_str(), imagenet.classes[class].as_str()), (folder, name));
+            assert_eq!(imagenet.class_of(folder), name);
+        }
+        assert!(imagenet.folders.is_sorted());
+        assert_eq!(imagenet.class_of("n00000000"), "n00000000");
+        let cifar10 = Manifest::find("cifar10", Path::new("nowhere")).unwrap().unwrap();
+        assert_eq!((cifar10.classes[9].as_str(), &cifar10.folders), ("truck", &cifar10.classes));
+    }
+
+    #[test]
+    fn what_cannot_be_downloaded_says_how_it_is_got() {
+        let advice = |name| Manifest::find(name, Path::new("nowhere")).unwrap().unwrap().advice();
+        assert_eq!(advice("mnist"), "run `kiln data fetch mnist`");
+        assert!(advice("imagenet").contains("train/n01440764/*.JPEG"), "{}", advice("imagenet"));
     }
 
     #[test]
     fn the_manifest_on_disk_goes_before_the_one_built_in() {
         let datasets = tempfile::tempdir().unwrap();
         fs::create_dir(datasets.path().join("mnist")).unwrap();
-        let text = EMBEDDED[3].1.replace("title = \"MNIST", "title = \"My MNIST");
+        let text = EMBEDDED[4].1.replace("title = \"MNIST", "title = \"My MNIST");
         fs::write(datasets.path().join("mnist/manifest.toml"), text).unwrap();
         let manifest = Manifest::find("mnist", datasets.path()).unwrap().unwrap();
         assert!(manifest.title.starts_with("My MNIST"), "{}", manifest.title);
         assert_eq!(Manifest::find("cats", datasets.path()).unwrap(), None);
-        assert_eq!(Manifest::names(datasets.path()), ["cifar10", "cifar100", "fashion-mnist", "mnist"]);
+        assert_eq!(
+            Manifest::names(datasets.path()),
+            ["cifar10", "cifar100", "fashion-mnist", "imagenet", "mnist"]
+        );
     }
 }

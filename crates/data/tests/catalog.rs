@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use image::{Rgb, RgbImage};
-use kiln_data::{FileState, Layout, Roots, Shapes, check, list, open};
+use kiln_data::{FileState, Layout, Roots, Shapes, check, describe, fetch, list, open};
 
 fn no_roots() -> (tempfile::TempDir, Roots) {
     let folder = tempfile::tempdir().unwrap();
@@ -121,8 +121,12 @@ fn what_cannot_be_opened_is_one_line_that_says_what_to_do() {
     let file = folder.path().join("a.txt").display().to_string();
     let rows = [
         ("fashon-mnist", "no data set `fashon-mnist`; did you mean `fashion-mnist`?"),
-        ("imagenet21k-of-mine", "known are cifar10, cifar100, fashion-mnist, hollow, mnist, shapes"),
-        ("mnist", "data set `mnist` is not downloaded; run `kiln data fetch mnist`"),
+        (
+            "photographs-of-mine",
+            "known are cifar10, cifar100, fashion-mnist, hollow, imagenet, mnist, shapes",
+        ),
+        ("mnist", "data set `mnist` is not here; run `kiln data fetch mnist`"),
+        ("imagenet", "data set `imagenet` is not here; register at image-net.org"),
         ("nowhere/at/all", "nowhere/at/all: no such folder"),
         ("hollow", "hollow: no images in it; expected split/class/image.jpg"),
         ("", "no data set ``"),
@@ -154,6 +158,7 @@ fn the_list_has_what_is_there_what_could_be_and_what_is_broken() {
         ("cifar10", false, 60_000, false),
         ("cifar100", false, 60_000, false),
         ("fashion-mnist", true, 2, false),
+        ("imagenet", false, 1_331_167, false),
         ("mnist", false, 70_000, false),
         ("pets", true, 2, false),
         ("shapes", true, 22_000, false),
@@ -161,6 +166,56 @@ fn the_list_has_what_is_there_what_could_be_and_what_is_broken() {
     assert_eq!(rows, expected);
     assert_eq!(listed[3].root, Some(data.join("fashion-mnist")));
     assert_eq!(listed[3].licence.as_deref(), Some("MIT"));
+    assert_eq!(
+        (listed[3].advice.as_deref(), listed[1].advice.as_deref()),
+        (None, Some("run `kiln data fetch cifar10`"))
+    );
+}
+
+#[test]
+fn what_is_not_here_is_described_by_its_manifest() {
+    let (_folder, roots) = no_roots();
+    let imagenet = describe("imagenet", &roots).unwrap();
+    assert_eq!((imagenet.layout, imagenet.items()), (Layout::Absent, 1_281_167 + 50_000));
+    assert_eq!((imagenet.classes.len(), imagenet.classes[0].as_str()), (1_000, "tench"));
+    assert_eq!(imagenet.normalization.unwrap().mean, [0.485, 0.456, 0.406]);
+    let val = imagenet.split("val").unwrap();
+    assert_eq!(val.len(), 50_000);
+    for error in
+        [val.get(7).unwrap_err(), imagenet.absence().unwrap().clone(), open("imagenet", &roots).unwrap_err()]
+    {
+        assert!(error.to_string().starts_with("data set `imagenet` is not here; register at"), "{error}");
+    }
+    let error = imagenet.split("test").map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("it has `train`, `val`"), "{error}");
+    // It cannot be downloaded either, and nothing is made on disk.
+    let error = fetch(imagenet.manifest.as_ref().unwrap(), &roots.datasets, &mut |_| ()).unwrap_err();
+    assert!(error.to_string().contains("`imagenet` cannot be downloaded; register at"), "{error}");
+    assert!(!roots.datasets.exists());
+    // What is here is not absent, and what nobody knows is an error.
+    assert!(describe("shapes", &roots).unwrap().absence().is_none());
+    assert!(describe("imagenette", &roots).is_err());
+}
+
+#[test]
+fn the_folders_of_imagenet_get_their_names() {
+    let (_folder, roots) = no_roots();
+    let raw = roots.datasets.join("imagenet/raw");
+    let names = include_str!("../../../datasets/imagenet/classes.txt");
+    for line in names.lines() {
+        fs::create_dir_all(raw.join("val").join(line.split('\t').next().unwrap())).unwrap();
+    }
+    picture(&raw.join("val/n01440764"), "a.JPEG");
+    // One class of a thousand is not ImageNet: the folder's name is all that is known.
+    assert_eq!(open("imagenet", &roots).unwrap().classes, ["n01440764"]);
+    for line in names.lines() {
+        // Only listed, never read.
+        fs::write(raw.join("val").join(line.split('\t').next().unwrap()).join("b.JPEG"), "").unwrap();
+    }
+    let imagenet = open("imagenet", &roots).unwrap();
+    assert_eq!((imagenet.layout, imagenet.items()), (Layout::ImageFolder, 1_001));
+    assert_eq!((imagenet.classes[0].as_str(), imagenet.classes[999].as_str()), ("tench", "toilet tissue"));
+    assert_eq!(imagenet.split("val").unwrap().get(0).unwrap().truth.class, Some(0));
 }
 
 #[test]

@@ -46,7 +46,9 @@ mod layers;
 mod memory;
 pub mod norm;
 mod ops;
+mod recompute;
 
 pub use isa::Isa;
 pub use layers::{batch_norm, batch_norm_train, conv2d, relu};
 pub use memory::keep_freed_memory;
+pub use recompute::norm_relu_conv;

@@ -2,7 +2,7 @@
 
 use burn::prelude::*;
 
-use crate::{BatchNorm, Conv2d, MaxPool2d, Relu, relu};
+use crate::{BatchNorm, Conv2d, LocalResponseNorm, MaxPool2d, Relu, relu};
 
 /// One step of a plain sequence: `Vec<Layer>` has the index of every step in its weights' names, as PyTorch's
 /// `Sequential` has (`features.3.weight`).
@@ -12,6 +12,8 @@ pub enum Layer {
     Conv(Conv2d),
     /// A normalization over the batch.
     Norm(BatchNorm),
+    /// A normalization by the neighbouring channels.
+    ResponseNorm(LocalResponseNorm),
     /// Negative values become zero.
     Relu(Relu),
     /// The maximum of each window.
@@ -25,6 +27,7 @@ impl Layer {
         match self {
             Self::Conv(layer) => layer.forward(x),
             Self::Norm(layer) => layer.forward(x),
+            Self::ResponseNorm(layer) => layer.forward(x),
             Self::Relu(_) => relu(x),
             Self::MaxPool(layer) => layer.forward(x),
         }

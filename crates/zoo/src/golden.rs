@@ -73,7 +73,8 @@ impl Golden {
     pub fn check(&self, device: &Device) -> Result<Parity> {
         let name = self.model.rsplit('/').next().unwrap_or(&self.model);
         let entry = find(name)?;
-        let classes = self.state_dict.iter().find(|(key, _)| key == entry.classifier_key());
+        let last = format!("{}weight", entry.classifier_keys()[0]);
+        let classes = self.state_dict.iter().find(|(key, _)| *key == last);
         let classes = classes.and_then(|(_, shape)| shape.first().copied()).unwrap_or(entry.num_classes());
 
         let mut dict = StateDict::default();

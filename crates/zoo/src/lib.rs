@@ -3,14 +3,24 @@
 //! A model is found by its name ([`find`]), built ([`Entry::init`]) and filled from a file ([`load`]); what belongs to
 //! a weight file (input size, mean, std, class names) travels with it ([`Preprocessing`]).
 
+mod class_names;
 mod classifier;
+mod entry;
+mod formats;
 mod golden;
+mod known;
+mod misfit;
+mod preprocessing;
 mod registry;
 mod state_dict;
 mod weights;
 
 pub use classifier::Classifier;
+pub use entry::{Entry, Published};
+pub use formats::{Dtype, Format, StoredTensor, WeightFile};
 pub use golden::{Golden, Parity};
-pub use registry::{Entry, Family, REGISTRY, find};
-pub use state_dict::{Preprocessing, StateDict};
-pub use weights::{load, save};
+pub use misfit::Misfit;
+pub use preprocessing::{Interpolation, Preprocessing};
+pub use registry::{REGISTRY, find};
+pub use state_dict::StateDict;
+pub use weights::{load, load_backbone, load_partial, plan, save, shapes};

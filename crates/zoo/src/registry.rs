@@ -1,87 +1,171 @@
 //! The models by name, one row each.
 
-use burn::prelude::*;
-use kiln_alexnet::AlexNetConfig;
+use kiln_alexnet::{self as alexnet, AlexNetConfig};
 use kiln_core::{Error, Result, nearest};
-use kiln_resnet::{CifarResNetConfig, Depth, ResNetConfig, Shortcut, Version};
+use kiln_densenet as densenet;
+use kiln_googlenet::{self as googlenet, GoogLeNetConfig};
+use kiln_resnet::{
+    self as resnet, CifarResNetConfig, CifarResNetV2Config, CifarV2Depth, Kind, ResNetConfig, ResNetV2Config,
+    Shortcut, Version,
+};
+use kiln_shufflenet::{self as shufflenet, ShuffleNetV2Config, Width};
+use kiln_vgg::{self as vgg, VggConfig};
 
-use crate::{Classifier, Preprocessing};
+use crate::entry::{Architecture as A, Entry, Published};
 
-/// A family of models: one paper, one crate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// Krizhevsky et al. 2012.
-    AlexNet,
-    /// He et al. 2015.
-    ResNet,
-}
-
-impl Family {
-    /// The name people use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::AlexNet => "AlexNet",
-            Self::ResNet => "ResNet",
-        }
-    }
-}
-
-/// A model that can be asked for by name.
-#[derive(Debug, Clone, Copy)]
-pub struct Entry {
-    /// What `--model` and a config's `name` take.
-    pub name: &'static str,
-    /// Learnable parameters, as published for [`num_classes`](Self::num_classes) classes.
-    pub params: usize,
-    /// Published accuracy in percent: the most probable class, and the five most probable; where it is from.
-    pub published: Option<(f64, f64, &'static str)>,
-    architecture: Architecture,
-}
-
-#[derive(Debug, Clone, Copy)]
-#[allow(clippy::enum_variant_names)] // The names are their papers'.
-enum Architecture {
-    AlexNet,
-    ResNet(Depth, Version),
-    CifarResNet(usize, Shortcut),
-}
-
-use Architecture as A;
 use Shortcut::{Padded, Projected};
+use Width::{X05, X10, X15, X20};
+use resnet::Depth::{D18, D34, D50, D101, D152};
+use vgg::Depth::{D11, D13, D16, D19};
 
-const TORCHVISION: &str = "torchvision, IMAGENET1K_V1";
+const X50: Kind = Kind::ResNeXt { groups: 32, width: 4 };
+const X101: Kind = Kind::ResNeXt { groups: 32, width: 8 };
+const X101_64: Kind = Kind::ResNeXt { groups: 64, width: 4 };
 
 /// Every model, the families in the order of their papers.
 #[rustfmt::skip]
 pub const REGISTRY: &[Entry] = &[
-    row("alexnet",            61_100_840, Some((56.522, 79.066, TORCHVISION)), A::AlexNet),
-    row("resnet18",           11_689_512, Some((69.758, 89.078, TORCHVISION)), A::ResNet(Depth::D18, Version::V15)),
-    row("resnet34",           21_797_672, Some((73.314, 91.420, TORCHVISION)), A::ResNet(Depth::D34, Version::V15)),
-    row("resnet50",           25_557_032, Some((76.130, 92.862, TORCHVISION)), A::ResNet(Depth::D50, Version::V15)),
-    row("resnet101",          44_549_160, Some((77.374, 93.546, TORCHVISION)), A::ResNet(Depth::D101, Version::V15)),
-    row("resnet152",          60_192_808, Some((78.312, 94.046, TORCHVISION)), A::ResNet(Depth::D152, Version::V15)),
-    row("resnet50-v1",        25_557_032, None,                                A::ResNet(Depth::D50, Version::V1)),
-    row("resnet101-v1",       44_549_160, None,                                A::ResNet(Depth::D101, Version::V1)),
-    row("resnet152-v1",       60_192_808, None,                                A::ResNet(Depth::D152, Version::V1)),
-    row("cifar10-resnet20",      269_722, None,                                A::CifarResNet(20, Padded)),
-    row("cifar10-resnet32",      464_154, None,                                A::CifarResNet(32, Padded)),
-    row("cifar10-resnet44",      658_586, None,                                A::CifarResNet(44, Padded)),
-    row("cifar10-resnet56",      853_018, None,                                A::CifarResNet(56, Padded)),
-    row("cifar10-resnet110",   1_727_962, None,                                A::CifarResNet(110, Padded)),
-    row("cifar10-resnet20-b",    272_474, None,                                A::CifarResNet(20, Projected)),
-    row("cifar10-resnet32-b",    466_906, None,                                A::CifarResNet(32, Projected)),
-    row("cifar10-resnet44-b",    661_338, None,                                A::CifarResNet(44, Projected)),
-    row("cifar10-resnet56-b",    855_770, None,                                A::CifarResNet(56, Projected)),
-    row("cifar10-resnet110-b", 1_730_714, None,                                A::CifarResNet(110, Projected)),
+    row("alexnet",               61_100_840, torchvision(56.522, 79.066), alexnet(alexnet::Version::Torchvision)),
+    row("alexnet-2012",          60_965_224, published(59.3, 81.8, "Krizhevsky et al. 2012, ten crops"), alexnet(alexnet::Version::Paper)),
+    row("vgg11",                132_863_336, torchvision(69.020, 88.628), vgg(D11, false)),
+    row("vgg11_bn",             132_868_840, torchvision(70.370, 89.810), vgg(D11, true)),
+    row("vgg13",                133_047_848, torchvision(69.928, 89.246), vgg(D13, false)),
+    row("vgg13_bn",             133_053_736, torchvision(71.586, 90.374), vgg(D13, true)),
+    row("vgg16",                138_357_544, torchvision(71.592, 90.382), vgg(D16, false)),
+    row("vgg16_bn",             138_365_992, torchvision(73.360, 91.516), vgg(D16, true)),
+    row("vgg19",                143_667_240, torchvision(72.376, 90.876), vgg(D19, false)),
+    row("vgg19_bn",             143_678_248, torchvision(74.218, 91.842), vgg(D19, true)),
+    row("cifar10-vgg11_bn",       9_231_114, None, cifar_vgg(D11)),
+    row("cifar10-vgg13_bn",       9_416_010, None, cifar_vgg(D13)),
+    row("cifar10-vgg16_bn",      14_728_266, None, cifar_vgg(D16)),
+    row("cifar10-vgg19_bn",      20_040_522, None, cifar_vgg(D19)),
+    row("googlenet",              6_624_904, torchvision(69.778, 89.530), googlenet(googlenet::Version::Torchvision)),
+    row("googlenet-2014",         6_998_552, published(68.7, 88.9, "BVLC"), googlenet(googlenet::Version::Paper)),
+    row("resnet18",              11_689_512, torchvision(69.758, 89.078), resnet(D18, Kind::Plain)),
+    row("resnet34",              21_797_672, torchvision(73.314, 91.420), resnet(D34, Kind::Plain)),
+    row("resnet50",              25_557_032, torchvision(76.130, 92.862), resnet(D50, Kind::Plain)),
+    row("resnet101",             44_549_160, torchvision(77.374, 93.546), resnet(D101, Kind::Plain)),
+    row("resnet152",             60_192_808, torchvision(78.312, 94.046), resnet(D152, Kind::Plain)),
+    row("resnet50-v1",           25_557_032, published(75.3, 92.2, KAIMING_HE), resnet_v1(D50)),
+    row("resnet101-v1",          44_549_160, published(76.4, 92.9, KAIMING_HE), resnet_v1(D101)),
+    row("resnet152-v1",          60_192_808, published(77.0, 93.3, KAIMING_HE), resnet_v1(D152)),
+    row("resnext50_32x4d",       25_028_904, torchvision(77.618, 93.698), resnet(D50, X50)),
+    row("resnext101_32x8d",      88_791_336, torchvision(79.312, 94.526), resnet(D101, X101)),
+    row("resnext101_64x4d",      83_455_272, torchvision(83.246, 96.454), resnet(D101, X101_64)),
+    row("wide_resnet50_2",       68_883_240, torchvision(78.468, 94.086), resnet(D50, Kind::Wide(2))),
+    row("wide_resnet101_2",     126_886_696, torchvision(78.848, 94.284), resnet(D101, Kind::Wide(2))),
+    row("resnetv2_18",           11_687_720, None, resnet_v2(D18)),
+    row("resnetv2_34",           21_795_880, None, resnet_v2(D34)),
+    row("resnetv2_50",           25_549_352, first(80.410, "timm, a1h_in1k"), resnet_v2(D50)),
+    row("resnetv2_101",          44_541_480, first(82.042, "timm, a1h_in1k"), resnet_v2(D101)),
+    row("resnetv2_152",          60_185_128, None, resnet_v2(D152)),
+    row("cifar10-resnet18",      11_173_962, None, cifar_stem(D18)),
+    row("cifar10-resnet20",         269_722, first(91.25, HE_2015), cifar(20, Padded)),
+    row("cifar10-resnet32",         464_154, first(92.49, HE_2015), cifar(32, Padded)),
+    row("cifar10-resnet44",         658_586, first(92.83, HE_2015), cifar(44, Padded)),
+    row("cifar10-resnet56",         853_018, first(93.03, HE_2015), cifar(56, Padded)),
+    row("cifar10-resnet110",      1_727_962, first(93.57, HE_2015), cifar(110, Padded)),
+    row("cifar10-resnet1202",    19_421_274, first(92.07, HE_2015), cifar(1202, Padded)),
+    row("cifar10-resnet20-b",       272_474, None, cifar(20, Projected)),
+    row("cifar10-resnet32-b",       466_906, None, cifar(32, Projected)),
+    row("cifar10-resnet44-b",       661_338, None, cifar(44, Projected)),
+    row("cifar10-resnet56-b",       855_770, None, cifar(56, Projected)),
+    row("cifar10-resnet110-b",    1_730_714, None, cifar(110, Projected)),
+    row("cifar10-resnet1202-b",  19_424_026, None, cifar(1202, Projected)),
+    row("cifar10-resnetv2-110",   1_730_522, first(93.63, HE_2016), cifar_v2(CifarV2Depth::D110)),
+    row("cifar10-resnetv2-164",   1_703_258, first(94.54, HE_2016), cifar_v2(CifarV2Depth::D164)),
+    row("cifar10-resnetv2-1001", 10_327_706, first(95.08, HE_2016), cifar_v2(CifarV2Depth::D1001)),
+    row("densenet121",            7_978_856, torchvision(74.434, 91.972), A::DenseNet(densenet::Depth::D121)),
+    row("densenet161",           28_681_000, torchvision(77.138, 93.560), A::DenseNet(densenet::Depth::D161)),
+    row("densenet169",           14_149_480, torchvision(75.600, 92.806), A::DenseNet(densenet::Depth::D169)),
+    row("densenet201",           20_013_928, torchvision(76.896, 93.370), A::DenseNet(densenet::Depth::D201)),
+    row("cifar10-densenet-40-12",     1_019_722, first(94.76, HUANG), A::CifarDenseNet(40, 12, densenet::Kind::Plain)),
+    row("cifar10-densenet-100-12",    6_979_642, first(95.90, HUANG), A::CifarDenseNet(100, 12, densenet::Kind::Plain)),
+    row("cifar10-densenet-100-24",   27_249_082, first(96.26, HUANG), A::CifarDenseNet(100, 24, densenet::Kind::Plain)),
+    row("cifar10-densenetbc-100-12",    769_162, first(95.49, HUANG), A::CifarDenseNet(100, 12, densenet::Kind::Bc)),
+    row("cifar10-densenetbc-250-24", 15_324_406, first(96.38, HUANG), A::CifarDenseNet(250, 24, densenet::Kind::Bc)),
+    row("cifar10-densenetbc-190-40", 25_624_430, first(96.54, HUANG), A::CifarDenseNet(190, 40, densenet::Kind::Bc)),
+    row("shufflenet_v2_x0_5",     1_366_792, torchvision(60.552, 81.746), shufflenet(X05)),
+    row("shufflenet_v2_x1_0",     2_278_604, torchvision(69.362, 88.316), shufflenet(X10)),
+    row("shufflenet_v2_x1_5",     3_503_624, torchvision(72.996, 91.086), shufflenet(X15)),
+    row("shufflenet_v2_x2_0",     7_393_996, torchvision(76.230, 93.006), shufflenet(X20)),
+    row("cifar10-shufflenet_v2_x0_5",   352_042, None, cifar_shufflenet(X05)),
+    row("cifar10-shufflenet_v2_x1_0", 1_263_854, None, cifar_shufflenet(X10)),
+    row("cifar10-shufflenet_v2_x1_5", 2_488_874, None, cifar_shufflenet(X15)),
+    row("cifar10-shufflenet_v2_x2_0", 5_365_486, None, cifar_shufflenet(X20)),
 ];
 
-const fn row(
-    name: &'static str,
-    params: usize,
-    published: Option<(f64, f64, &'static str)>,
-    architecture: Architecture,
-) -> Entry {
+const KAIMING_HE: &str = "He et al. 2015, weights of 2016";
+const HE_2015: &str = "He et al. 2015, Table 6";
+const HUANG: &str = "Huang et al. 2016, Table 2";
+const HE_2016: &str = "He et al. 2016, Tables 4 and 5";
+
+const fn row(name: &'static str, params: usize, published: Option<Published>, architecture: A) -> Entry {
     Entry { name, params, published, architecture }
+}
+
+const fn published(top1: f64, top5: f64, source: &'static str) -> Option<Published> {
+    Some(Published { top1, top5: Some(top5), source })
+}
+
+const fn torchvision(top1: f64, top5: f64) -> Option<Published> {
+    published(top1, top5, "torchvision, V1")
+}
+
+/// Where only the first guess was counted.
+const fn first(top1: f64, source: &'static str) -> Option<Published> {
+    Some(Published { top1, top5: None, source })
+}
+
+const fn alexnet(version: alexnet::Version) -> A {
+    A::AlexNet(AlexNetConfig { version, num_classes: 1000, dropout: 0.5 })
+}
+
+const fn vgg(depth: vgg::Depth, batch_norm: bool) -> A {
+    A::Vgg(VggConfig { depth, batch_norm, head: vgg::Head::ImageNet, num_classes: 1000 })
+}
+
+const fn cifar_vgg(depth: vgg::Depth) -> A {
+    A::Vgg(VggConfig { depth, batch_norm: true, head: vgg::Head::Cifar, num_classes: 10 })
+}
+
+const fn googlenet(version: googlenet::Version) -> A {
+    A::GoogLeNet(GoogLeNetConfig { version, num_classes: 1000 })
+}
+
+const fn resnet(depth: resnet::Depth, kind: Kind) -> A {
+    let (version, stem) = (Version::V15, resnet::Stem::ImageNet);
+    A::ResNet(ResNetConfig { depth, kind, version, stem, num_classes: 1000 })
+}
+
+const fn resnet_v1(depth: resnet::Depth) -> A {
+    let (version, stem) = (Version::V1, resnet::Stem::ImageNet);
+    A::ResNet(ResNetConfig { depth, kind: Kind::Plain, version, stem, num_classes: 1000 })
+}
+
+const fn cifar_stem(depth: resnet::Depth) -> A {
+    let (version, stem) = (Version::V15, resnet::Stem::Cifar);
+    A::ResNet(ResNetConfig { depth, kind: Kind::Plain, version, stem, num_classes: 10 })
+}
+
+const fn resnet_v2(depth: resnet::Depth) -> A {
+    A::ResNetV2(ResNetV2Config { depth, num_classes: 1000 })
+}
+
+const fn cifar(depth: usize, shortcut: Shortcut) -> A {
+    A::CifarResNet(CifarResNetConfig { depth, shortcut, num_classes: 10 })
+}
+
+const fn cifar_v2(depth: CifarV2Depth) -> A {
+    A::CifarResNetV2(CifarResNetV2Config { depth, num_classes: 10 })
+}
+
+const fn shufflenet(width: Width) -> A {
+    A::ShuffleNetV2(ShuffleNetV2Config { width, stem: shufflenet::Stem::ImageNet, num_classes: 1000 })
+}
+
+const fn cifar_shufflenet(width: Width) -> A {
+    A::ShuffleNetV2(ShuffleNetV2Config { width, stem: shufflenet::Stem::Cifar, num_classes: 10 })
 }
 
 /// The model of a name.
@@ -96,67 +180,4 @@ pub fn find(name: &str) -> Result<&'static Entry> {
             None => "`kiln models` lists them".to_string(),
         })
     })
-}
-
-impl Entry {
-    /// The family it belongs to.
-    pub fn family(&self) -> Family {
-        match self.architecture {
-            A::AlexNet => Family::AlexNet,
-            A::ResNet(..) | A::CifarResNet(..) => Family::ResNet,
-        }
-    }
-
-    /// The model with fresh weights.
-    pub fn init(&self, num_classes: usize, device: &Device) -> Classifier {
-        match self.architecture {
-            A::AlexNet => Classifier::AlexNet(AlexNetConfig::new(num_classes).init(device)),
-            A::ResNet(depth, version) => {
-                Classifier::ResNet(ResNetConfig { depth, version, num_classes }.init(device))
-            }
-            A::CifarResNet(depth, shortcut) => {
-                Classifier::CifarResNet(CifarResNetConfig { depth, shortcut, num_classes }.init(device))
-            }
-        }
-    }
-
-    /// Classes that its published weights tell apart.
-    pub fn num_classes(&self) -> usize {
-        if self.is_for_cifar() { 10 } else { 1000 }
-    }
-
-    /// The input it was published for: `[batch, 3, height, width]`.
-    pub fn input(&self) -> [usize; 4] {
-        let side = if self.is_for_cifar() { 32 } else { 224 };
-        [1, 3, side, side]
-    }
-
-    /// How images are prepared for its published weights, where the weight file does not say.
-    pub fn preprocessing(&self) -> Preprocessing {
-        // The mean and standard deviation of ImageNet's training images; the reference CIFAR ResNets use them too.
-        let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
-        let (resize, size) = if self.is_for_cifar() { (32, 32) } else { (256, 224) };
-        Preprocessing { resize, size, mean, std, classes: Vec::new() }
-    }
-
-    /// The weight of the last linear layer: its first dimension is the number of classes.
-    pub fn classifier_key(&self) -> &'static str {
-        match self.architecture {
-            A::AlexNet => "classifier.6.weight",
-            A::ResNet(..) | A::CifarResNet(..) => "fc.weight",
-        }
-    }
-
-    /// Names that published weight files of this model have for ours: `(theirs, ours)`, replaced anywhere in a key.
-    pub fn aliases(&self) -> &'static [(&'static str, &'static str)] {
-        match self.architecture {
-            // The most used CIFAR ResNet weights say `linear` and `shortcut` where torchvision says `fc` and `downsample`.
-            A::CifarResNet(..) => &[("linear.", "fc."), ("shortcut.", "downsample.")],
-            A::AlexNet | A::ResNet(..) => &[],
-        }
-    }
-
-    fn is_for_cifar(&self) -> bool {
-        matches!(self.architecture, A::CifarResNet(..))
-    }
 }

@@ -1,32 +1,14 @@
 //! Named tensors, and the files that hold them.
 
 use std::collections::BTreeMap;
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufWriter, Read, Seek, Write};
 use std::path::Path;
 
-use burn::store::pytorch_reader::{DType as TorchType, PytorchReader};
-use half::{bf16, f16};
 use kiln_core::{Error, Result};
-use safetensors::{Dtype, SafeTensors};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::Entry;
-
-/// What belongs to a weight file beside its numbers: how images are prepared, and what its classes are called.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Preprocessing {
-    /// The shorter side is resized to this many pixels first.
-    pub resize: usize,
-    /// Then a square of this many pixels a side is cut from the centre.
-    pub size: usize,
-    /// Subtracted from each channel (red, green, blue; 0 to 1).
-    pub mean: [f32; 3],
-    /// What each channel is divided by.
-    pub std: [f32; 3],
-    /// Names of the classes; empty where nobody knows them.
-    pub classes: Vec<String>,
-}
+use crate::formats::legible;
+use crate::{Entry, Preprocessing, WeightFile};
 
 /// Floating-point tensors by name, in PyTorch's layout, as 32-bit numbers.
 #[derive(Debug, Clone, Default)]
@@ -40,33 +22,45 @@ pub struct StateDict {
 /// The key of our entry in a safetensors file's metadata.
 const METADATA: &str = "kiln";
 
+/// What PyTorch's `DataParallel` and `torch.compile` put before every name.
+const WRAPPERS: [&str; 3] = ["state_dict.", "module.", "_orig_mod."];
+
 impl StateDict {
     /// Reads a weight file: safetensors, or PyTorch's `.pt`, `.pth` and `.th`; the content decides, not the name.
     ///
-    /// A `state_dict` entry is entered and a `module.` before every name (PyTorch's `DataParallel`) is dropped;
-    /// 16- and 64-bit floats become 32-bit; integers (`num_batches_tracked`) are left out.
+    /// A checkpoint's `state_dict` or `model` is entered, and what `DataParallel` and `torch.compile` put before every
+    /// name is dropped; 16- and 64-bit floats become 32-bit; integers (`num_batches_tracked`) are left out.
     ///
     /// # Errors
-    /// A file that is missing, truncated, or of another kind.
+    /// A file that is missing, damaged, or of another kind.
     pub fn read(file: &Path) -> Result<Self> {
-        let unreadable = |why: std::io::Error| Error::unreadable(file, &why);
-        let mut head = [0u8; 9];
-        let length = std::fs::File::open(file).and_then(|mut f| f.read(&mut head)).map_err(unreadable)?;
-        // safetensors: eight bytes of length, then a JSON object. PyTorch: a zip archive or a pickle.
-        let dict = if length == 9 && head[8] == b'{' {
-            Self::from_safetensors(&std::fs::read(file).map_err(unreadable)?)
-        } else {
-            Self::from_pytorch(file)
-        };
-        let dict = dict.map_err(|why| {
-            Error::input(format!("no weight file that can be read: {why}"))
-                .file(file)
-                .hint("safetensors and PyTorch state dicts (.pt, .pth) are read")
+        let opened = WeightFile::open(file)?;
+        Self::of(opened).map_err(|error| error.file(file))
+    }
+
+    /// Takes the weights from an open file, as [`read`](Self::read).
+    ///
+    /// # Errors
+    /// A source that cannot be read, or whose weights make no state dict.
+    pub fn of(mut file: WeightFile<impl Read + Seek>) -> Result<Self> {
+        let preprocessing = file.metadata().get(METADATA).map(|json| serde_json::from_str(json)).transpose();
+        let preprocessing = preprocessing.map_err(|why: serde_json::Error| {
+            legible(Error::input(why.to_string()).place(format!("its metadata `{METADATA}`")))
+        })?;
+        let mut dict = Self { tensors: BTreeMap::new(), preprocessing };
+        file.weights(|name, shape, values| {
+            dict.tensors.insert(name.to_string(), (shape.to_vec(), values));
         })?;
         if dict.tensors.is_empty() {
-            return Err(Error::input("holds no floating-point tensors").file(file));
+            return Err(Error::input("holds no floating-point tensors"));
         }
-        Ok(dict.without_wrappers())
+        while let Some(wrapper) =
+            WRAPPERS.iter().find(|wrapper| dict.tensors.keys().all(|name| name.starts_with(*wrapper)))
+        {
+            let unwrapped = |(name, tensor): (String, _)| (name[wrapper.len()..].to_string(), tensor);
+            dict.tensors = dict.tensors.into_iter().map(unwrapped).collect();
+        }
+        Ok(dict)
     }
 
     /// Writes a safetensors file, beside and then renamed. The same tensors give the same bytes, which the safetensors
@@ -105,77 +99,39 @@ impl StateDict {
             header
                 .insert(name.clone(), json!({"dtype": "F32", "shape": shape, "data_offsets": [start, end]}));
         }
-        let header = serde_json::to_string(&header)?;
-        let aligned = header.len().next_multiple_of(8);
-        Ok(format!("{header:aligned$}"))
-    }
-
-    /// Classes that these weights of a model tell apart; `None` if its last linear layer is not there.
-    pub fn classes(&self, entry: &Entry) -> Option<usize> {
-        let alias = |name: &String| {
-            entry.aliases().iter().fold(name.clone(), |name, (theirs, ours)| name.replace(theirs, ours))
-        };
-        let last = self.tensors.iter().find(|(name, _)| alias(name) == entry.classifier_key());
-        last.and_then(|(_, (shape, _))| shape.first().copied())
-    }
-
-    fn from_safetensors(bytes: &[u8]) -> Result<Self, String> {
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|why| why.to_string())?;
-        let file = SafeTensors::deserialize(bytes).map_err(|why| why.to_string())?;
-        let mut tensors = BTreeMap::new();
-        for (name, view) in file.iter() {
-            let bytes = view.data();
-            let values = match view.dtype() {
-                Dtype::F32 => numbers(bytes, f32::from_le_bytes),
-                Dtype::F16 => numbers(bytes, |b| f16::from_le_bytes(b).to_f32()),
-                Dtype::BF16 => numbers(bytes, |b| bf16::from_le_bytes(b).to_f32()),
-                Dtype::F64 => numbers(bytes, |b| f64::from_le_bytes(b) as f32),
-                _ => continue,
-            };
-            tensors.insert(name.to_string(), (view.shape().to_vec(), values));
+        let mut header = serde_json::to_string(&header)?;
+        while !header.len().is_multiple_of(8) {
+            header.push(' ');
         }
-        let entry = header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA));
-        let preprocessing = entry.map(|json| serde_json::from_str(json)).transpose();
-        let preprocessing = preprocessing.map_err(|why| format!("its metadata `{METADATA}`: {why}"))?;
-        Ok(Self { tensors, preprocessing })
+        Ok(header)
     }
 
-    fn from_pytorch(file: &Path) -> Result<Self, String> {
-        let reader = PytorchReader::new(file).map_err(|why| why.to_string())?;
-        let mut tensors = BTreeMap::new();
-        for (name, tensor) in reader.into_tensors() {
-            let shape = tensor.shape().to_vec();
-            let read = || tensor.read().map_err(|why| format!("`{name}`: {why}"));
-            let values = match tensor.dtype() {
-                TorchType::F32 => numbers(&read()?, f32::from_le_bytes),
-                TorchType::F16 => numbers(&read()?, |b| f16::from_le_bytes(b).to_f32()),
-                TorchType::BF16 => numbers(&read()?, |b| bf16::from_le_bytes(b).to_f32()),
-                TorchType::F64 => numbers(&read()?, |b| f64::from_le_bytes(b) as f32),
-                _ => continue,
-            };
-            if values.len() != shape.iter().product::<usize>() {
-                return Err(format!("`{name}`: {} values for the shape {shape:?}", values.len()));
-            }
-            tensors.insert(name, (shape, values));
-        }
-        Ok(Self { tensors, preprocessing: None })
-    }
-
-    /// Drops what all names begin with and no model has.
-    fn without_wrappers(mut self) -> Self {
-        for prefix in ["state_dict.", "module."] {
-            // A checkpoint may hold an optimizer's tensors beside its `state_dict`; those are not weights.
-            let wrapped = self.tensors.keys().filter(|name| name.starts_with(prefix)).count();
-            if wrapped == self.tensors.len() || (prefix == "state_dict." && wrapped > 0) {
-                let inside =
-                    |(name, tensor): (String, _)| Some((name.strip_prefix(prefix)?.to_string(), tensor));
-                self.tensors = self.tensors.into_iter().filter_map(inside).collect();
+    /// The same tensors under the model's own names.
+    pub fn renamed(mut self, entry: &Entry) -> Self {
+        let names: Vec<String> = self.tensors.keys().cloned().collect();
+        for name in names {
+            let ours = self.our_name(&name, entry);
+            if let Some(tensor) = self.tensors.remove(&name) {
+                self.tensors.insert(ours, tensor);
             }
         }
         self
     }
-}
 
-fn numbers<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-    bytes.as_chunks::<N>().0.iter().map(|chunk| number(*chunk)).collect()
+    /// The model's own name of a tensor; if there is a tensor under that name too, it keeps its name.
+    pub(crate) fn our_name(&self, name: &str, entry: &Entry) -> String {
+        let ours = entry.rename(name);
+        if self.tensors.contains_key(&ours) { name.to_string() } else { ours }
+    }
+
+    pub(crate) fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
+        self.tensors.iter().map(|(name, (shape, _))| (name.clone(), shape.clone())).collect()
+    }
+
+    /// Classes that these weights of a model tell apart; `None` if its last linear layer is not there.
+    pub fn classes(&self, entry: &Entry) -> Option<usize> {
+        let last = format!("{}weight", entry.classifier_keys().first()?);
+        let last = self.tensors.iter().find(|(name, _)| entry.rename(name) == last);
+        last.and_then(|(_, (shape, _))| shape.first().copied())
+    }
 }

@@ -1,4 +1,4 @@
-//! A state dict into a model and out of it, strictly.
+//! A state dict into a model and out of it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,35 +6,70 @@ use std::path::Path;
 use burn::module::Module;
 use burn::store::{BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter, bridge};
 use burn::tensor::TensorData;
-use kiln_core::{Error, Result, nearest};
+use kiln_core::{Error, Result};
 
-use crate::{Entry, Preprocessing, StateDict};
+use crate::{Entry, Misfit, Preprocessing, StateDict};
 
 /// Fills a model from a weight file that fits it exactly: every name, every shape.
 ///
 /// # Errors
-/// A file that cannot be read ([`StateDict::read`]) or does not fit: what is missing, unused, of another shape.
-pub fn load<M: Module>(network: M, entry: &Entry, mut dict: StateDict, file: &Path) -> Result<M> {
-    for (theirs, ours) in entry.aliases() {
-        let renamed = |(name, tensor): (String, _)| (name.replace(theirs, ours), tensor);
-        dict.tensors = dict.tensors.into_iter().map(renamed).collect();
+/// Weights that do not fit: what is missing, unused, of another shape, in one line; [`plan`] says all of it.
+pub fn load<M: Module>(network: M, entry: &Entry, dict: StateDict, file: &Path) -> Result<M> {
+    let dict = dict.renamed(entry);
+    let misfit = Misfit::of(&shapes(&network), &dict.shapes());
+    if !misfit.is_empty() {
+        return Err(misfit.refused(entry, file));
     }
+    fill(network, dict, file)
+}
+
+/// What [`load`] would say of a state dict, all of it.
+pub fn plan<M: Module>(network: &M, entry: &Entry, dict: &StateDict) -> Misfit {
+    let found = dict.shapes().into_iter().map(|(name, shape)| (dict.our_name(&name, entry), shape));
+    Misfit::of(&shapes(network), &found.collect())
+}
+
+/// Fills a model with what fits of a weight file; the rest of the model keeps its fresh weights. Says what did not fit.
+///
+/// # Errors
+/// Nothing fits.
+pub fn load_partial<M: Module>(
+    network: M,
+    entry: &Entry,
+    dict: StateDict,
+    file: &Path,
+) -> Result<(M, Misfit)> {
+    let mut dict = dict.renamed(entry);
     let expected = shapes(&network);
-    if let Some(misfit) = misfit(&expected, &dict) {
-        return Err(Error::input(format!("not weights of {}: {misfit}", entry.name))
-            .file(file)
-            .hint("name the model that these weights are of with `--model`"));
+    let misfit = Misfit::of(&expected, &dict.shapes());
+    dict.tensors.retain(|name, (shape, _)| expected.get(name) == Some(shape));
+    if dict.tensors.is_empty() {
+        return Err(misfit.refused(entry, file));
     }
-    let tensors = dict
-        .tensors
-        .into_iter()
-        .map(|(name, (shape, values))| bridge::from_data(TensorData::new(values, shape), name, None));
-    let mut network = network;
-    let applied = network.apply(tensors.collect(), None, Some(Box::new(PyTorchToBurnAdapter)), true);
-    match applied.errors.first() {
-        Some(error) => Err(Error::failure(error.to_string()).file(file)),
-        None => Ok(network),
+    Ok((fill(network, dict, file)?, misfit))
+}
+
+/// Fills a model but for its classifier, which keeps its fresh weights, whatever number of classes it is for. All else
+/// must fit exactly. Says which weights are fresh.
+///
+/// # Errors
+/// Weights that do not fit.
+pub fn load_backbone<M: Module>(
+    network: M,
+    entry: &Entry,
+    dict: StateDict,
+    file: &Path,
+) -> Result<(M, Vec<String>)> {
+    let classifies = |name: &str| entry.classifier_keys().iter().any(|layer| name.starts_with(layer));
+    let mut dict = dict.renamed(entry);
+    dict.tensors.retain(|name, _| !classifies(name));
+    let (fresh, expected): (BTreeMap<_, _>, _) =
+        shapes(&network).into_iter().partition(|(name, _)| classifies(name));
+    let misfit = Misfit::of(&expected, &dict.shapes());
+    if !misfit.is_empty() {
+        return Err(misfit.refused(entry, file));
     }
+    Ok((fill(network, dict, file)?, fresh.into_keys().collect()))
 }
 
 /// Writes a model's weights as safetensors with PyTorch's names and layout.
@@ -59,34 +94,20 @@ pub fn save<M: Module>(network: &M, preprocessing: Option<Preprocessing>, file: 
 }
 
 /// Names and shapes of a model's weights, in PyTorch's layout.
-fn shapes<M: Module>(network: &M) -> BTreeMap<String, Vec<usize>> {
+pub fn shapes<M: Module>(network: &M) -> BTreeMap<String, Vec<usize>> {
     let tensors = network.collect(None, Some(Box::new(BurnToPyTorchAdapter)), true);
     tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor.shape.to_vec())).collect()
 }
 
-/// What does not fit, in one line; `None` if all does.
-fn misfit(expected: &BTreeMap<String, Vec<usize>>, dict: &StateDict) -> Option<String> {
-    let missing: Vec<_> = expected.keys().filter(|name| !dict.tensors.contains_key(*name)).collect();
-    let unused: Vec<_> = dict.tensors.keys().filter(|name| !expected.contains_key(*name)).collect();
-    let differs = |(name, shape): &(&String, &Vec<usize>)| {
-        dict.tensors.get(*name).is_some_and(|(found, _)| found != *shape)
-    };
-    let other_shape: Vec<_> = expected.iter().filter(differs).collect();
-    let mut parts = Vec::new();
-    if let Some(first) = missing.first() {
-        let near = nearest(first, unused.iter().map(|name| name.as_str()));
-        let near = near.map(|near| format!(", the file has `{near}`")).unwrap_or_default();
-        parts.push(format!("{} missing (first `{first}`{near})", missing.len()));
+/// Puts tensors into a model, which has them all in the same shapes.
+fn fill<M: Module>(mut network: M, dict: StateDict, file: &Path) -> Result<M> {
+    let tensors = dict
+        .tensors
+        .into_iter()
+        .map(|(name, (shape, values))| bridge::from_data(TensorData::new(values, shape), name, None));
+    let applied = network.apply(tensors.collect(), None, Some(Box::new(PyTorchToBurnAdapter)), true);
+    match applied.errors.first() {
+        Some(error) => Err(Error::failure(error.to_string()).file(file)),
+        None => Ok(network),
     }
-    if let Some(first) = unused.first() {
-        parts.push(format!("{} unused (first `{first}`)", unused.len()));
-    }
-    if let Some((name, shape)) = other_shape.first() {
-        let found = &dict.tensors[*name].0;
-        parts.push(format!(
-            "{} of another shape (first `{name}`: {found:?}, the model has {shape:?})",
-            other_shape.len()
-        ));
-    }
-    (!parts.is_empty()).then(|| parts.join(", "))
 }

@@ -144,6 +144,14 @@ fn has_images(folder: &Path) -> Result<bool> {
     Ok(entries(folder)?.iter().any(|path| is_image(path) && path.is_file()))
 }
 
+/// The image files in a folder and in the folders in it, by the extensions of their names; sorted by path.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub fn image_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    images(folder, DEPTH)
+}
+
 /// The images of a class folder and of the folders in it.
 fn images(folder: &Path, depth: usize) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();

@@ -4,10 +4,11 @@ mod cifar;
 mod decode;
 mod folder;
 mod idx;
+mod jpeg;
 
 pub use cifar::Cifar;
 pub use decode::decode_rgb;
-pub use folder::ImageFolder;
+pub use folder::{ImageFolder, image_files};
 pub use idx::Idx;
 
 use std::fs;

@@ -1,6 +1,8 @@
 //! Transforms: what a configuration names, drawn at random into plain geometric steps ([`Warp`]), which images and truths
-//! follow alike. They do what torchvision's of the same names do to a PIL image, so that published recipes mean the same.
+//! follow alike, and changes of colour ([`Colour`]). They do what torchvision's of the same names do to a PIL image, so
+//! that published recipes mean the same.
 
+mod colour;
 mod pipeline;
 mod resample;
 #[cfg(test)]
@@ -14,6 +16,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+pub use colour::Colour;
 pub use pipeline::Pipeline;
 pub use warp::{Region, Warp};
 
@@ -29,8 +32,22 @@ pub enum Transform {
         #[serde(default)]
         interpolation: Interpolation,
     },
+    /// Scales the image to a random size and keeps its aspect: the "scale jittering" of VGG (Simonyan and Zisserman 2014,
+    /// Section 3.1), the "scale augmentation" of ResNet (He et al. 2015, Section 3.4).
+    RandomResize {
+        /// Smallest and largest shorter side, each as likely as any between.
+        size: [usize; 2],
+        /// How pixels are computed.
+        #[serde(default)]
+        interpolation: Interpolation,
+    },
     /// Cuts out the middle; what is missing is black.
     CenterCrop {
+        /// Of the cut; one number is a square.
+        size: Size,
+    },
+    /// Cuts out a random part, every place as likely.
+    RandomCrop {
         /// Of the cut; one number is a square.
         size: Size,
     },
@@ -60,6 +77,28 @@ pub enum Transform {
         /// How often.
         #[serde(default = "default_probability")]
         probability: f64,
+    },
+    /// Adds one random colour to all pixels, along the principal components of ImageNet's colours (Krizhevsky et al. 2012,
+    /// Section 4.1). The numbers of the components are those of fb.resnet.torch; the sum is rounded to grey levels.
+    Lighting {
+        /// Standard deviation of the share of each component; the paper's is 0.1.
+        std: f64,
+    },
+    /// Changes brightness, contrast, saturation and hue, in random order. A factor is drawn from 1 - x to 1 + x, but never
+    /// below 0; 0 leaves the image as it is.
+    ColorJitter {
+        /// Range of the factor between black (0) and the image (1).
+        #[serde(default)]
+        brightness: f64,
+        /// Range of the factor between the image's mean grey (0) and the image (1).
+        #[serde(default)]
+        contrast: f64,
+        /// Range of the factor between the image in grey (0) and the image (1).
+        #[serde(default)]
+        saturation: f64,
+        /// Hues are turned by at most this part of the circle, either way; 0.5 is all hues.
+        #[serde(default)]
+        hue: f64,
     },
 }
 
@@ -121,6 +160,7 @@ impl Transform {
         let wrong = |message: String, hint: &str| Err(Error::input(message).hint(hint));
         if let Self::Resize { size, .. }
         | Self::CenterCrop { size }
+        | Self::RandomCrop { size }
         | Self::RandomResizedCrop { size, .. }
         | Self::PadAndCrop { size, .. } = self
             && size.height_width().iter().any(|side| !(1..=MOST).contains(side))
@@ -129,6 +169,9 @@ impl Transform {
             return wrong(format!("`size` is {height} x {width}"), "sides from 1 to 16384 pixels");
         }
         match self {
+            Self::RandomResize { size: [low, high], .. } if !(1 <= *low && low <= high && *high <= MOST) => {
+                wrong(format!("`size` is [{low}, {high}]"), "the range of the shorter side, as in [256, 480]")
+            }
             Self::PadAndCrop { pad, .. } if *pad > MOST => {
                 wrong(format!("`pad` is {pad}"), "at most 16384 pixels")
             }
@@ -145,6 +188,19 @@ impl Transform {
             Self::HorizontalFlip { probability } if !(0.0..=1.0).contains(probability) => {
                 wrong(format!("`probability` is {probability}"), "a number from 0 to 1")
             }
+            Self::Lighting { std } if !(std.is_finite() && *std >= 0.0) => {
+                wrong(format!("`std` is {std}"), "0 or more, as 0.1")
+            }
+            Self::ColorJitter { brightness, contrast, saturation, hue } => {
+                let ranges = [("brightness", brightness), ("contrast", contrast), ("saturation", saturation)];
+                match ranges.iter().find(|(_, range)| !(range.is_finite() && **range >= 0.0)) {
+                    Some((name, range)) => wrong(format!("`{name}` is {range}"), "0 or more, as 0.4"),
+                    None if !(0.0..=0.5).contains(hue) => {
+                        wrong(format!("`hue` is {hue}"), "a part of the circle, from 0 to 0.5")
+                    }
+                    None => Ok(()),
+                }
+            }
             _ => Ok(()),
         }
     }
@@ -152,24 +208,25 @@ impl Transform {
     /// How pixels are computed, should they be.
     pub fn interpolation(&self) -> Interpolation {
         match self {
-            Self::Resize { interpolation, .. } | Self::RandomResizedCrop { interpolation, .. } => {
-                *interpolation
-            }
-            Self::CenterCrop { .. } | Self::PadAndCrop { .. } | Self::HorizontalFlip { .. } => {
-                Interpolation::default()
-            }
+            Self::Resize { interpolation, .. }
+            | Self::RandomResize { interpolation, .. }
+            | Self::RandomResizedCrop { interpolation, .. } => *interpolation,
+            _ => Interpolation::default(),
         }
     }
 
-    /// Height and width of the result for an image of height and width `input`.
+    /// Height and width of the result for an image of height and width `input`; the smallest where they are random.
     pub fn output_size(&self, input: [usize; 2]) -> [usize; 2] {
         match self {
-            Self::Resize { size: Size::Side(side), .. } => shorter_side_to(*side, input),
+            Self::Resize { size: Size::Side(side), .. } | Self::RandomResize { size: [side, _], .. } => {
+                shorter_side_to(*side, input)
+            }
             Self::Resize { size, .. }
             | Self::CenterCrop { size }
+            | Self::RandomCrop { size }
             | Self::RandomResizedCrop { size, .. }
             | Self::PadAndCrop { size, .. } => size.height_width(),
-            Self::HorizontalFlip { .. } => input,
+            Self::HorizontalFlip { .. } | Self::Lighting { .. } | Self::ColorJitter { .. } => input,
         }
     }
 
@@ -179,9 +236,17 @@ impl Transform {
     /// A cut that is larger than the image with its border.
     pub fn resolve(&self, input: [usize; 2], rng: &mut ChaCha8Rng) -> Result<Warp> {
         let [height, width] = input;
-        let output = self.output_size(input);
+        let output = match self {
+            Self::RandomResize { size: [low, high], .. } => {
+                shorter_side_to(rng.random_range(*low..=*high), input)
+            }
+            _ => self.output_size(input),
+        };
         let region = match self {
-            Self::Resize { .. } => Region::whole(input),
+            Self::Resize { .. }
+            | Self::RandomResize { .. }
+            | Self::Lighting { .. }
+            | Self::ColorJitter { .. } => Region::whole(input),
             Self::CenterCrop { .. } => {
                 let middle = |image: usize, cut: usize| {
                     if cut > image {
@@ -199,20 +264,8 @@ impl Transform {
                 }
             }
             Self::RandomResizedCrop { scale, ratio, .. } => random_part(input, *scale, *ratio, rng),
-            Self::PadAndCrop { pad, .. } => {
-                if output[0] > height + 2 * pad || output[1] > width + 2 * pad {
-                    let [h, w] = output;
-                    let message = format!(
-                        "a cut of {h} x {w} from an image of {height} x {width} with a border of {pad}"
-                    );
-                    return Err(Error::input(message).hint("a larger `pad`, or `resize` first"));
-                }
-                let mut start = |image: usize, cut: usize| {
-                    rng.random_range(0..=image + 2 * pad - cut) as i64 - *pad as i64
-                };
-                let top = start(height, output[0]);
-                Region { top, left: start(width, output[1]), height: output[0], width: output[1] }
-            }
+            Self::RandomCrop { .. } => random_place(input, output, 0, rng)?,
+            Self::PadAndCrop { pad, .. } => random_place(input, output, *pad, rng)?,
             Self::HorizontalFlip { probability } => {
                 let mirrored = rng.random_bool(*probability);
                 return Ok(Warp { region: Region::whole(input), output, mirrored });
@@ -226,6 +279,25 @@ impl Transform {
 fn shorter_side_to(side: usize, [height, width]: [usize; 2]) -> [usize; 2] {
     let longer = |long: usize, short: usize| (side * long / short).max(1);
     if width <= height { [longer(height, width), side] } else { [side, longer(width, height)] }
+}
+
+/// Any place of a cut of height and width `output`, with a border of `pad` around the image.
+fn random_place(
+    [height, width]: [usize; 2],
+    output: [usize; 2],
+    pad: usize,
+    rng: &mut ChaCha8Rng,
+) -> Result<Region> {
+    let [h, w] = output;
+    if h > height + 2 * pad || w > width + 2 * pad {
+        let message =
+            format!("a cut of {h} x {w} from an image of {height} x {width} with a border of {pad}");
+        return Err(Error::input(message).hint("`pad-and-crop` with a larger `pad`, or `resize` first"));
+    }
+    let mut start =
+        |image: usize, cut: usize| rng.random_range(0..=image + 2 * pad - cut) as i64 - pad as i64;
+    let top = start(height, h);
+    Ok(Region { top, left: start(width, w), height: h, width: w })
 }
 
 /// torchvision's sampling: ten tries, then the largest part in the middle whose aspect is allowed.

@@ -43,7 +43,7 @@ impl Pipeline {
         &self.transforms
     }
 
-    /// Height and width that an image of height and width `input` ends with.
+    /// Height and width that an image of height and width `input` ends with; the smallest where they are random.
     pub fn output_size(&self, input: [usize; 2]) -> [usize; 2] {
         self.transforms.iter().fold(input, |size, transform| transform.output_size(size))
     }
@@ -51,9 +51,11 @@ impl Pipeline {
     /// Height and width that every image ends with, whatever its own; `None` where they differ with the image.
     pub fn fixed_output_size(&self) -> Option<[usize; 2]> {
         self.transforms.iter().fold(None, |fixed, transform| match transform {
-            Transform::Resize { size: Size::Side(_), .. } | Transform::HorizontalFlip { .. } => {
-                fixed.map(|size| transform.output_size(size))
-            }
+            Transform::RandomResize { .. } => None,
+            Transform::Resize { size: Size::Side(_), .. }
+            | Transform::HorizontalFlip { .. }
+            | Transform::Lighting { .. }
+            | Transform::ColorJitter { .. } => fixed.map(|size| transform.output_size(size)),
             _ => Some(transform.output_size([1, 1])),
         })
     }
@@ -68,6 +70,7 @@ impl Pipeline {
                 .resolve(warp::size(&sample.image), rng)
                 .map_err(|error| error.place(format!("transforms[{i}]")))?;
             sample = warp.sample(sample, transform.interpolation());
+            transform.colours(rng).iter().for_each(|change| change.apply(&mut sample.image));
         }
         Ok(sample)
     }

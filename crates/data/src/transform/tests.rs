@@ -56,6 +56,16 @@ fn a_transform_is_a_table_and_its_defaults_are_torchvisions() {
         ),
         ("name = 'pad-and-crop'\nsize = 32\npad = 4", Transform::PadAndCrop { size: Size::Side(32), pad: 4 }),
         ("name = 'horizontal-flip'", Transform::HorizontalFlip { probability: 0.5 }),
+        (
+            "name = 'random-resize'\nsize = [256, 480]",
+            Transform::RandomResize { size: [256, 480], interpolation: Interpolation::Bilinear },
+        ),
+        ("name = 'random-crop'\nsize = 224", Transform::RandomCrop { size: Size::Side(224) }),
+        ("name = 'lighting'\nstd = 0.1", Transform::Lighting { std: 0.1 }),
+        (
+            "name = 'color-jitter'\nbrightness = 0.4\nhue = 0.1",
+            Transform::ColorJitter { brightness: 0.4, contrast: 0.0, saturation: 0.0, hue: 0.1 },
+        ),
     ];
     for (text, expected) in table {
         let transform = parsed(text).unwrap();
@@ -81,6 +91,11 @@ fn wrong_transforms_are_refused_by_name() {
         ("name = 'horizontal-flip'\nprobability = 1.5", "`probability` is 1.5"),
         ("name = 'random-resized-crop'\nsize = 8\nscale = [0.5, 0.1]", "`scale` is [0.5, 0.1]"),
         ("name = 'random-resized-crop'\nsize = 8\nratio = [0.0, 1.0]", "`ratio` is [0, 1]"),
+        ("name = 'random-resize'\nsize = [480, 256]", "`size` is [480, 256]"),
+        ("name = 'random-crop'\nsize = 0", "`size` is 0 x 0"),
+        ("name = 'lighting'\nstd = -0.1", "`std` is -0.1"),
+        ("name = 'color-jitter'\ncontrast = -1.0", "`contrast` is -1"),
+        ("name = 'color-jitter'\nhue = 0.6", "`hue` is 0.6"),
     ];
     for (text, named) in impossible {
         let error = Pipeline::new(vec![parsed(text).unwrap()], [0.5; 3], [0.5; 3]).unwrap_err().to_string();
@@ -161,9 +176,7 @@ fn scaled_images_are_pils() {
     for (interpolation, expected) in table {
         let scaled = resized(&image, [expected.len(), expected[0].len()], interpolation);
         for (y, line) in expected.iter().enumerate() {
-            let found = row(&scaled, y as u32);
-            let near = found.iter().zip(*line).all(|(a, b)| a.abs_diff(*b) <= 1);
-            assert!(near, "{interpolation:?}, row {y}: {found:?} is not {line:?}");
+            assert_eq!(row(&scaled, y as u32), *line, "{interpolation:?}, row {y}");
         }
     }
 }
@@ -218,6 +231,35 @@ fn pad_and_crop_reaches_every_place_equally() {
 }
 
 #[test]
+fn a_random_crop_stays_in_the_image() {
+    let crop = Transform::RandomCrop { size: Size::HeightWidth([4, 6]) };
+    let mut rng = rng(6);
+    let mut counts = [[0; 2]; 3];
+    for _ in 0..6000 {
+        let region = crop.resolve([6, 7], &mut rng).unwrap().region;
+        counts[region.top as usize][region.left as usize] += 1;
+    }
+    // 3 x 2 places: 1000 each, of deviation 29.
+    assert!(counts.iter().flatten().all(|count| (850..1150).contains(count)), "{counts:?}");
+    assert!(crop.resolve([3, 7], &mut rng).is_err());
+}
+
+#[test]
+fn every_shorter_side_of_a_random_resize_is_as_likely() {
+    let resize = Transform::RandomResize { size: [4, 6], interpolation: Interpolation::Bilinear };
+    let mut rng = rng(7);
+    let mut counts = [0; 3];
+    for _ in 0..3000 {
+        let warp = resize.resolve([10, 25], &mut rng).unwrap();
+        let [height, width] = warp.output;
+        assert_eq!((warp.region, width), (Region::whole([10, 25]), 25 * height / 10));
+        counts[height - 4] += 1;
+    }
+    // 1000 each, of deviation 26.
+    assert!(counts.iter().all(|count| (850..1150).contains(count)), "{counts:?}");
+}
+
+#[test]
 fn random_parts_keep_their_ranges_and_fall_back_to_the_middle() {
     let crop = |scale, ratio| Transform::RandomResizedCrop {
         size: Size::Side(16),
@@ -262,6 +304,12 @@ fn a_pipeline_knows_the_size_it_ends_with() {
     let open = pipeline(&[resize, flip]);
     assert_eq!(open.fixed_output_size(), None);
     assert_eq!(open.output_size([480, 640]), [256, 341]);
+    let jittered = Transform::RandomResize { size: [256, 480], interpolation: Interpolation::Bilinear };
+    let crop = Transform::RandomCrop { size: Size::Side(224) };
+    assert_eq!(pipeline(std::slice::from_ref(&jittered)).output_size([480, 640]), [256, 341]);
+    assert_eq!(pipeline(&[crop.clone(), jittered.clone()]).fixed_output_size(), None);
+    let recoloured = [jittered, crop, Transform::Lighting { std: 0.1 }];
+    assert_eq!(pipeline(&recoloured).fixed_output_size(), Some([224, 224]));
 }
 
 #[test]

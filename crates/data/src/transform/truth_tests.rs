@@ -77,6 +77,7 @@ fn boxes_masks_keypoints_and_labels_follow_every_transform() {
         interpolation: Interpolation::Bilinear,
     };
     let flip = Transform::HorizontalFlip { probability: 0.5 };
+    let jittered = Transform::RandomResize { size: [40, 64], interpolation: Interpolation::Bilinear };
     let table = [
         vec![resize(Size::Side(96))],
         vec![resize(Size::HeightWidth([40, 90]))],
@@ -86,6 +87,7 @@ fn boxes_masks_keypoints_and_labels_follow_every_transform() {
         vec![Transform::PadAndCrop { size: Size::Side(64), pad: 8 }],
         vec![flip.clone()],
         vec![part, flip, Transform::PadAndCrop { size: Size::Side(50), pad: 5 }],
+        vec![jittered, Transform::RandomCrop { size: Size::Side(40) }, Transform::Lighting { std: 0.1 }],
     ];
     let shapes = Shapes::new(ShapesConfig::new("train", 60, 2).with_size(64)).unwrap();
     for transforms in table {

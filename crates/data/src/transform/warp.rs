@@ -3,12 +3,11 @@
 
 use std::borrow::Cow;
 
-use fast_image_resize::FilterType;
 use image::{RgbImage, imageops};
 use kiln_core::{BoundingBox, IGNORED, Keypoint, LabelMap, Mask, Object, Truth};
 
 use super::Interpolation;
-use super::resample::scaled;
+use super::resample::{BICUBIC, BILINEAR, scaled};
 use crate::Sample;
 
 /// Least area of an object's box in the new image; a smaller one is dropped.
@@ -79,8 +78,8 @@ impl Warp {
                 RgbImage::from_raw(self.output[1] as u32, self.output[0] as u32, bytes)
                     .expect("`nearest` makes a pixel for each place")
             }
-            Interpolation::Bilinear => scaled(&part, self.output, FilterType::Bilinear),
-            Interpolation::Bicubic => scaled(&part, self.output, FilterType::CatmullRom),
+            Interpolation::Bilinear => scaled(&part, self.output, BILINEAR),
+            Interpolation::Bicubic => scaled(&part, self.output, BICUBIC),
         };
         if self.mirrored {
             imageops::flip_horizontal_in_place(&mut image);

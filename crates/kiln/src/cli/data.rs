@@ -74,7 +74,7 @@ fn list(roots: &Roots, output: &Output) -> Result<ExitCode> {
         (Some(problem), ..) => problem.to_string(),
         (None, true, Some(root)) => root.display().to_string(),
         (None, true, None) => "built in".to_string(),
-        (None, false, _) => format!("not here: kiln data fetch {}", data.name),
+        (None, false, _) => format!("not here: {}", data.advice.as_deref().unwrap_or_default()),
     };
     let rows: Vec<[String; 5]> = (listed.iter())
         .map(|data| {

@@ -3,10 +3,12 @@
 mod data;
 mod eval;
 mod models;
+mod network;
 mod output;
 mod parity;
 mod predict;
 mod train;
+mod weights;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -43,6 +45,8 @@ enum Verb {
     Parity(parity::Args),
     #[command(subcommand)]
     Data(data::Verb),
+    #[command(subcommand)]
+    Weights(weights::Verb),
 }
 
 /// Runs the command that the process was called with. Exit code 0: it worked; 2: a wrong call or a bad input; 1: a
@@ -75,6 +79,7 @@ fn run(verb: Verb, output: &Output) -> Result<ExitCode> {
         Verb::Models(args) => models::run(args, output),
         Verb::Parity(args) => parity::run(args, output),
         Verb::Data(verb) => data::run(verb, &roots, output),
+        Verb::Weights(verb) => weights::run(verb, output),
     }
 }
 

@@ -2,43 +2,88 @@
 
 use std::process::ExitCode;
 
-use kiln_core::Result;
-use kiln_zoo::REGISTRY;
+use kiln_core::{Network, Result};
+use kiln_zoo::{Entry, Published, REGISTRY};
 use serde_json::json;
 
 use super::output::{Output, table, thousands};
 
 /// List the models there are
 ///
-/// Example: kiln models --json
+/// Multiply-accumulate operations (MACs) are those of convolutions and linear layers for one image. Example: kiln models
+/// --json
 #[derive(clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// As a table in Markdown
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
+}
 
-pub fn run(_: Args, output: &Output) -> Result<ExitCode> {
-    let rows: Vec<[String; 6]> = (REGISTRY.iter())
-        .map(|entry| {
-            let [_, _, height, width] = entry.input();
-            let (top1, source) = match entry.published {
-                Some((top1, top5, source)) => (format!("{top1:.3} / {top5:.3}"), source.to_string()),
-                None => ("-".to_string(), String::new()),
-            };
-            let family = entry.family().name().to_string();
-            [
-                entry.name.to_string(),
-                family,
-                thousands(entry.params),
-                format!("{height}x{width}"),
-                top1,
-                source,
-            ]
-        })
-        .collect();
-    let objects = REGISTRY.iter().map(|entry| {
-        let published = entry.published.map(|(top1, top5, source)| json!({"top1": top1, "top5": top5, "source": source}));
-        let family = entry.family().name();
-        json!({"name": entry.name, "family": family, "params": entry.params, "input": entry.input(), "published": published})
-    });
-    let header = ["model", "family", "parameters", "input", "top-1 / top-5 %", "published by"];
-    output.answer(&table(header, &rows), json!({"models": objects.collect::<Vec<_>>()}));
+/// A model and what it costs.
+struct Row {
+    entry: &'static Entry,
+    macs: u64,
+}
+
+const HEADER: [&str; 8] =
+    ["model", "family", "parameters", "million MACs", "input", "top-1 %", "top-5 %", "published by"];
+
+pub fn run(args: Args, output: &Output) -> Result<ExitCode> {
+    let rows =
+        REGISTRY.iter().map(|entry| Ok(Row { entry, macs: macs(entry)? })).collect::<Result<Vec<_>>>()?;
+    let cells: Vec<[String; 8]> = rows.iter().map(Row::cells).collect();
+    let lines = match args.markdown {
+        true => markdown(&cells),
+        false => table(HEADER, &cells),
+    };
+    output.answer(&lines, json!({"models": rows.iter().map(Row::object).collect::<Vec<_>>()}));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Of one image.
+fn macs(entry: &Entry) -> Result<u64> {
+    kiln_graph::macs(|device| {
+        entry.init(entry.num_classes(), device).forward(burn::tensor::Tensor::zeros(entry.input(), device))
+    })
+}
+
+impl Row {
+    fn cells(&self) -> [String; 8] {
+        let Self { entry, macs } = self;
+        let [_, _, height, width] = entry.input();
+        let percent = |value: Option<f64>| value.map_or("-".to_string(), |value| format!("{value:.2}"));
+        let published = entry.published.as_ref();
+        [
+            entry.name.to_string(),
+            entry.family().to_string(),
+            thousands(entry.params),
+            format!("{:.1}", *macs as f64 / 1e6),
+            format!("{height}x{width}"),
+            percent(published.map(|published| published.top1)),
+            percent(published.and_then(|published| published.top5)),
+            published.map(|published| published.source.to_string()).unwrap_or_default(),
+        ]
+    }
+
+    fn object(&self) -> serde_json::Value {
+        let Self { entry, macs } = self;
+        let published = entry
+            .published
+            .map(|Published { top1, top5, source }| json!({"top1": top1, "top5": top5, "source": source}));
+        json!({
+            "name": entry.name, "family": entry.family(), "params": entry.params, "macs": macs,
+            "input": entry.input(), "num_classes": entry.num_classes(), "published": published,
+        })
+    }
+}
+
+fn markdown(cells: &[[String; 8]]) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let rows = cells.iter().map(|cells| {
+        let mut cells = cells.clone();
+        cells[0] = format!("`{}`", cells[0]);
+        line(&cells)
+    });
+    let header = line(&HEADER.map(str::to_string));
+    format!("{header}|---|---|---:|---:|---:|---:|---:|---|\n{}", rows.collect::<String>())
 }

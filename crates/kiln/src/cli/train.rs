@@ -14,6 +14,7 @@ use kiln_train::{EpochSummary, Fit, Log, MetricsFiles, Observer, Outcome, Traine
 use kiln_zoo::{Classifier, StateDict};
 use serde_json::{Map, Value, json};
 
+use super::network::filled;
 use super::output::{Output, thousands};
 use crate::evaluation::evaluate;
 use crate::experiment::{Experiment, Images, Prepared, Source};
@@ -55,14 +56,25 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     };
     let device = kiln_core::device(&args.device)?;
     let prepared = Prepared::new(&source, roots)?;
+    let training_device = device.clone().autodiff();
+    let network = match (&prepared.experiment.model.weights, &resumed) {
+        (Some(file), None) => {
+            filled(prepared.entry, StateDict::read(file)?, prepared.classes.len(), file, &training_device)?
+        }
+        _ => prepared.entry.init(prepared.classes.len(), &training_device),
+    };
     if args.check {
         checked(&source, &prepared, output);
         return Ok(ExitCode::SUCCESS);
     }
+    if let Some(absence) = prepared.absence {
+        return Err(absence);
+    }
 
     let first = prepared.test.0.get(0)?;
-    let preprocessing = prepared.preprocessing([first.image.height() as usize, first.image.width() as usize]);
-    let training_device = device.clone().autodiff();
+    let size = [first.image.height() as usize, first.image.width() as usize];
+    let preprocessing = prepared.preprocessing(size);
+    prepared.takes(Some(size))?;
     let train = loader(&prepared.train, &prepared.experiment, true, &training_device)?;
     let test = loader(&prepared.test, &prepared.experiment, false, &device)?;
     let stop = stop_on_interrupt()?;
@@ -76,7 +88,6 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
 
     let Experiment { model, data, train: plan, .. } = &prepared.experiment;
     let classes = prepared.classes.len();
-    let network = prepared.entry.init(classes, &training_device);
     let parameters = thousands(learnable_parameters(&network));
     let items = thousands(data.train_items);
     eprintln!(
@@ -149,7 +160,7 @@ fn resumed_run(args: &Args, config: &Path) -> Result<Option<RunFolder>> {
 
 fn checked(source: &Source, prepared: &Prepared, output: &Output) {
     let Experiment { model, data, .. } = &prepared.experiment;
-    let line = format!(
+    let mut line = format!(
         "{}: good; {} learns from {} images of {} and is tried on {}",
         source.path().display(),
         model.name,
@@ -157,7 +168,13 @@ fn checked(source: &Source, prepared: &Prepared, output: &Output) {
         data.name,
         thousands(data.test_items)
     );
-    let object = json!({"config": source.path(), "model": model.name, "train": data.train_items, "test": data.test_items});
+    if let Some(absence) = &prepared.absence {
+        line.push_str(&format!("\ndata not here: {absence}"));
+    }
+    let object = json!({
+        "config": source.path(), "model": model.name, "train": data.train_items, "test": data.test_items,
+        "data_is_here": prepared.absence.is_none(),
+    });
     output.answer(&line, object);
 }
 

@@ -1,5 +1,7 @@
 //! An experiment as typed: strict, and with what may be left out left out.
 
+use std::path::PathBuf;
+
 use kiln_data::{OnCorrupt, Transform};
 use kiln_train::{OptimizerConfig, ScheduleConfig};
 use serde::{Deserialize, Serialize};
@@ -68,6 +70,8 @@ pub struct DataFile {
 pub struct ModelFile {
     /// A name of the registry.
     pub name: String,
+    /// A weight file to begin with; fresh weights if left out. A classifier for other classes is left fresh.
+    pub weights: Option<PathBuf>,
 }
 
 /// `[train]` as typed: `epochs` or `steps`.

@@ -3,7 +3,9 @@
 mod file;
 mod prepare;
 mod source;
+mod takes;
 
 pub use file::{DataFile, ExperimentFile, ModelFile, TaskName, TrainFile};
 pub use prepare::{DataPlan, Experiment, Images, ModelPlan, Prepared, TrainPlan, class_name, pipeline_of};
 pub use source::Source;
+pub use takes::takes;

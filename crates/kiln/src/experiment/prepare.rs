@@ -1,5 +1,6 @@
 //! An experiment as meant: complete, checked against its data set, ready to run.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use kiln_core::{Error, Result};
@@ -11,7 +12,7 @@ use kiln_train::{Length, OptimizerConfig, ScheduleConfig, Warmup};
 use kiln_zoo::{Entry, Preprocessing};
 use serde::Serialize;
 
-use crate::experiment::{DataFile, ExperimentFile, Source, TaskName, TrainFile};
+use crate::experiment::{DataFile, ExperimentFile, Source, TaskName, TrainFile, takes};
 
 /// An experiment with nothing left out. As JSON (`resolved.json`) it is an experiment file itself.
 #[derive(Debug, Clone, Serialize)]
@@ -67,6 +68,9 @@ pub struct DataPlan {
 pub struct ModelPlan {
     /// A name of the registry.
     pub name: String,
+    /// A weight file to begin with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
 }
 
 /// `[train]`, complete.
@@ -93,6 +97,8 @@ pub struct Prepared {
     pub entry: &'static Entry,
     /// Names of the classes.
     pub classes: Vec<String>,
+    /// Why its data cannot be read, if it is known but not here.
+    pub absence: Option<Error>,
     /// The images learned from.
     pub train: Images,
     /// The images tried.
@@ -127,8 +133,8 @@ impl Prepared {
         };
         let schedule = file.schedule.unwrap_or(ScheduleConfig::Constant { warmup: Warmup::default() });
 
-        let opened =
-            kiln_data::open(&file.data.name, roots).map_err(|error| placed(source, "data.name", &error))?;
+        let opened = kiln_data::describe(&file.data.name, roots)
+            .map_err(|error| placed(source, "data.name", &error))?;
         let (data, train_images, test_images) = data(source, file.data, &opened, seed)?;
         if train.drop_last && data.train_items < train.batch_size {
             let message =
@@ -152,12 +158,31 @@ impl Prepared {
             seed,
             task: file.task.unwrap_or(TaskName::Classification),
             data,
-            model: ModelPlan { name: file.model.name },
+            model: ModelPlan { name: file.model.name, weights: file.model.weights },
             train,
             optimizer: file.optimizer,
             schedule,
         };
-        Ok(Self { experiment, entry, classes: opened.classes, train: train_images, test: test_images })
+        let absence = opened.absence().cloned();
+        let (classes, train, test) = (opened.classes, train_images, test_images);
+        let prepared = Self { experiment, entry, classes, absence, train, test };
+        let size = prepared.experiment.data.image_size.map(|side| [side; 2]);
+        prepared.takes(size).map_err(|error| placed(source, "model.name", &error))?;
+        Ok(prepared)
+    }
+
+    /// Whether the network takes what the transforms leave of images of `[height, width]`, as far as that is known.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn takes(&self, size: Option<[usize; 2]>) -> Result<()> {
+        for ((_, pipeline), trains) in [(&self.train, true), (&self.test, false)] {
+            let size = size.map(|size| pipeline.output_size(size)).or(pipeline.fixed_output_size());
+            if let Some(size) = size {
+                takes(self.entry, self.classes.len(), size, trains)?;
+            }
+        }
+        Ok(())
     }
 
     /// How images are prepared for the network that this experiment trains.
@@ -166,12 +191,18 @@ impl Prepared {
         let side = |size: [usize; 2]| size[0].min(size[1]);
         let size = test_transforms.iter().fold(image_size, |size, transform| transform.output_size(size));
         let resize = test_transforms.iter().find_map(|transform| match transform {
-            Transform::Resize { size, .. } => Some(side(size.height_width())),
+            Transform::Resize { size, interpolation } => Some((side(size.height_width()), *interpolation)),
             _ => None,
         });
+        let (resize, interpolation) = resize.unwrap_or((side(size), Interpolation::Bilinear));
         Preprocessing {
-            resize: resize.unwrap_or(side(size)),
+            resize,
             size: side(size),
+            interpolation: match interpolation {
+                Interpolation::Bicubic => kiln_zoo::Interpolation::Bicubic,
+                // A weight file knows no third kind; nearest is for label maps.
+                Interpolation::Bilinear | Interpolation::Nearest => kiln_zoo::Interpolation::Bilinear,
+            },
             mean: *mean,
             std: *std,
             classes: self.classes.clone(),
@@ -281,8 +312,11 @@ fn data(source: &Source, file: DataFile, opened: &Opened, seed: u64) -> Result<(
 
 /// The pipeline that a weight file asks for.
 pub fn pipeline_of(wanted: &Preprocessing) -> Result<Pipeline> {
-    let resize =
-        Transform::Resize { size: Size::Side(wanted.resize), interpolation: Interpolation::Bilinear };
+    let interpolation = match wanted.interpolation {
+        kiln_zoo::Interpolation::Bilinear => Interpolation::Bilinear,
+        kiln_zoo::Interpolation::Bicubic => Interpolation::Bicubic,
+    };
+    let resize = Transform::Resize { size: Size::Side(wanted.resize), interpolation };
     let crop = Transform::CenterCrop { size: Size::Side(wanted.size) };
     Pipeline::new(vec![resize, crop], wanted.mean, wanted.std)
 }

@@ -1,9 +1,7 @@
 //! The two residual blocks of Figure 5: y = F(x) + x.
 
 use burn::prelude::*;
-use kiln_nn::{BatchNorm, BatchNormConfig, Conv2d, KAIMING_FAN_OUT, conv, relu};
-
-use crate::Version;
+use kiln_nn::{BatchNorm, BatchNormConfig, Conv2d, Initializer, KAIMING_FAN_OUT, conv, relu};
 
 /// A residual block of either kind.
 #[derive(Module, Debug)]
@@ -54,7 +52,7 @@ impl BasicBlock {
     }
 }
 
-/// Figure 5, right.
+/// Figure 5, right; with groups, ResNeXt's Figure 3 (c).
 #[derive(Module, Debug)]
 pub struct Bottleneck {
     conv1: Conv2d,
@@ -67,24 +65,22 @@ pub struct Bottleneck {
 }
 
 impl Bottleneck {
-    /// How much wider the block is than its 3x3 convolution.
-    pub const EXPANSION: usize = 4;
-
-    pub fn new(channels: [usize; 2], stride: usize, version: Version, device: &Device) -> Self {
-        let [input, output] = channels;
-        let width = output / Self::EXPANSION;
-        let [first, second] = match version {
-            Version::V1 => [stride, 1],
-            Version::V15 => [1, stride],
-        };
+    /// `channels` are the input's, the 3x3 convolution's and the output's; `strides` those of the first two
+    /// convolutions.
+    pub fn new(channels: [usize; 3], groups: usize, strides: [usize; 2], device: &Device) -> Self {
+        let [input, width, output] = channels;
+        let [first, second] = strides;
+        // PyTorch counts the fan-out over all groups, Burn's initializer over one of them.
+        let fan_out = Initializer::Normal { mean: 0.0, std: (2.0 / (9 * width) as f64).sqrt() };
+        let grouped = conv([width, width], 3, second).with_groups(groups).with_initializer(fan_out);
         Self {
             conv1: conv([input, width], 1, first).with_initializer(KAIMING_FAN_OUT).init(device),
             bn1: BatchNormConfig::new(width).init(device),
-            conv2: conv([width, width], 3, second).with_initializer(KAIMING_FAN_OUT).init(device),
+            conv2: grouped.init(device),
             bn2: BatchNormConfig::new(width).init(device),
             conv3: conv([width, output], 1, 1).with_initializer(KAIMING_FAN_OUT).init(device),
             bn3: BatchNormConfig::new(output).init(device),
-            downsample: projection(channels, stride, device),
+            downsample: projection([input, output], first * second, device),
         }
     }
 
@@ -110,5 +106,25 @@ fn shortcut(downsample: &Option<(Conv2d, BatchNorm)>, x: Tensor<4>) -> Tensor<4>
     match downsample {
         Some((conv, norm)) => norm.forward(conv.forward(x)),
         None => x,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// torch.nn.init.kaiming_normal_(mode="fan_out") takes `weight.size(0) * 9` for the fan-out, whatever the groups.
+    #[test]
+    fn fresh_grouped_weights_have_pytorchs_variance() {
+        let device = Device::flex();
+        device.seed(0);
+        for groups in [1, 32] {
+            let block = Bottleneck::new([256, 128, 256], groups, [1, 1], &device);
+            let weights = block.conv2.weight.val();
+            assert_eq!(weights.dims(), [128, 128 / groups, 3, 3]);
+            // 4,608 numbers at least: their variance is within 10 % (five standard deviations) of 2 / (128 * 9).
+            let ratio = weights.powf_scalar(2.0).mean().into_scalar::<f32>() * (128 * 9) as f32 / 2.0;
+            assert!((0.9..1.1).contains(&ratio), "{groups} groups: {ratio}");
+        }
     }
 }

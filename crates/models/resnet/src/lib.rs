@@ -4,11 +4,22 @@
 //! <https://arxiv.org/abs/1512.03385>.
 //!
 //! [`ResNet`] is the network of Section 3.3 and Table 1, for ImageNet; [`CifarResNet`] that of Section 4.2.
+//! [`ResNetV2`] and [`CifarResNetV2`] are those of the authors' second paper, *Identity mappings in deep residual
+//! networks*, 2016, <https://arxiv.org/abs/1603.05027>.
+//!
+//! Two other papers change the inside of a bottleneck and nothing else ([`Kind`]): Saining Xie, Ross Girshick, Piotr
+//! Dollár, Zhuowen Tu, Kaiming He, *Aggregated residual transformations for deep neural networks*, 2016,
+//! <https://arxiv.org/abs/1611.05431>, and Sergey Zagoruyko, Nikos Komodakis, *Wide residual networks*, 2016,
+//! <https://arxiv.org/abs/1605.07146>.
+//!
 //! Version 1.5 differs from the paper in one thing: the stride of a bottleneck stands on its 3x3 convolution,
 //! not on the first 1x1. torchvision's weights are of version 1.5.
 
 mod block;
 mod cifar;
+mod cifar_v2;
+mod preact;
+mod v2;
 
 use burn::prelude::*;
 use kiln_core::Network;
@@ -19,6 +30,8 @@ use kiln_nn::{
 
 use block::{BasicBlock, Block, Bottleneck};
 pub use cifar::{CifarResNet, CifarResNetConfig, Shortcut};
+pub use cifar_v2::{CifarResNetV2, CifarResNetV2Config, CifarV2Depth};
+pub use v2::{ResNetV2, ResNetV2Config};
 
 /// The published depths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +48,26 @@ pub enum Depth {
     D152,
 }
 
+impl Depth {
+    /// Table 1 of the paper: the blocks of each stage, and how much wider a block's output is than its 3x3
+    /// convolutions.
+    fn stages(self) -> ([usize; 4], usize) {
+        match self {
+            Self::D18 => ([2, 2, 2, 2], 1),
+            Self::D34 => ([3, 4, 6, 3], 1),
+            Self::D50 => ([3, 4, 6, 3], 4),
+            Self::D101 => ([3, 4, 23, 3], 4),
+            Self::D152 => ([3, 8, 36, 3], 4),
+        }
+    }
+
+    /// Channels of the four stages' outputs, `c2` to `c5`.
+    pub fn channels(self) -> [usize; 4] {
+        let (_, expansion) = self.stages();
+        [64, 128, 256, 512].map(|width| width * expansion)
+    }
+}
+
 /// Where a bottleneck has its stride.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
@@ -44,13 +77,63 @@ pub enum Version {
     V15,
 }
 
+impl Version {
+    /// The strides of a bottleneck's first two convolutions.
+    fn strides(self, stride: usize) -> [usize; 2] {
+        match self {
+            Self::V1 => [stride, 1],
+            Self::V15 => [1, stride],
+        }
+    }
+}
+
+/// What a bottleneck's 3x3 convolution is. Its output has the width of [`Depth::channels`] in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A quarter as wide as the block's output.
+    Plain,
+    /// ResNeXt: of `groups` groups, each of `width` channels in the first stage and twice as many in every next one.
+    ResNeXt {
+        /// Groups: 32 or 64. The paper calls it cardinality.
+        groups: usize,
+        /// Channels of a group in the first stage: 4 or 8.
+        width: usize,
+    },
+    /// Wide ResNet: so many times as wide as the plain one; 2 is published.
+    Wide(usize),
+}
+
+impl Kind {
+    /// Groups of the 3x3 convolution, and its channels in the first stage.
+    fn groups_and_width(self) -> (usize, usize) {
+        match self {
+            Self::Plain => (1, 64),
+            Self::ResNeXt { groups, width } => (groups, groups * width),
+            Self::Wide(factor) => (1, 64 * factor),
+        }
+    }
+}
+
+/// What stands before the first stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stem {
+    /// A 7x7 convolution and a max pool, both of stride 2.
+    ImageNet,
+    /// A 3x3 convolution of stride 1: for images of 32x32, which keep their size up to the second stage.
+    Cifar,
+}
+
 /// What there is to choose.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResNetConfig {
     /// One of the published depths.
     pub depth: Depth,
-    /// Where a bottleneck has its stride; without bottlenecks (18, 34) it means nothing.
+    /// The inside of a bottleneck; without bottlenecks (18, 34) it is plain.
+    pub kind: Kind,
+    /// Where a bottleneck has its stride; without bottlenecks it means nothing.
     pub version: Version,
+    /// What stands before the first stage.
+    pub stem: Stem,
     /// Classes to tell apart.
     pub num_classes: usize,
 }
@@ -60,7 +143,7 @@ pub struct ResNetConfig {
 pub struct ResNet {
     conv1: Conv2d,
     bn1: BatchNorm,
-    maxpool: MaxPool2d,
+    maxpool: Option<MaxPool2d>,
     layer1: Vec<Block>,
     layer2: Vec<Block>,
     layer3: Vec<Block>,
@@ -69,36 +152,68 @@ pub struct ResNet {
 }
 
 impl ResNetConfig {
+    /// torchvision's network of that depth: plain, version 1.5, for ImageNet.
+    pub fn new(depth: Depth, num_classes: usize) -> Self {
+        Self { depth, kind: Kind::Plain, version: Version::V15, stem: Stem::ImageNet, num_classes }
+    }
+
     /// A network with fresh weights: He's normal initialization over the fan-out, as torchvision has it.
+    ///
+    /// # Panics
+    /// If a depth without bottlenecks is not plain, or if the groups do not divide the width.
     pub fn init(&self, device: &Device) -> ResNet {
-        // Table 1 of the paper.
-        let (blocks, expansion) = match self.depth {
-            Depth::D18 => ([2, 2, 2, 2], 1),
-            Depth::D34 => ([3, 4, 6, 3], 1),
-            Depth::D50 => ([3, 4, 6, 3], Bottleneck::EXPANSION),
-            Depth::D101 => ([3, 4, 23, 3], Bottleneck::EXPANSION),
-            Depth::D152 => ([3, 8, 36, 3], Bottleneck::EXPANSION),
-        };
-        let block = |channels: [usize; 2], stride| match expansion {
-            1 => Block::Basic(BasicBlock::new(channels, stride, device)),
-            _ => Block::Bottleneck(Bottleneck::new(channels, stride, self.version, device)),
+        let (blocks, expansion) = self.depth.stages();
+        let (groups, width) = self.kind.groups_and_width();
+        assert!(expansion > 1 || self.kind == Kind::Plain, "{:?} has no bottlenecks", self.depth);
+        let [c2, c3, c4, c5] = self.depth.channels();
+        let block = |[input, inside, output]: [usize; 3], stride| match expansion {
+            1 => Block::Basic(BasicBlock::new([input, output], stride, device)),
+            _ => {
+                let strides = self.version.strides(stride);
+                Block::Bottleneck(Bottleneck::new([input, inside, output], groups, strides, device))
+            }
         };
         // The first block of a stage changes the size, the others keep it.
-        let stage = |index: usize, input: usize, width: usize, stride| -> Vec<Block> {
-            let output = width * expansion;
-            let rest = (1..blocks[index]).map(|_| block([output, output], 1));
-            std::iter::once(block([input, output], stride)).chain(rest).collect()
+        let stage = |index: usize, [input, output]: [usize; 2], stride| -> Vec<Block> {
+            let inside = width << index;
+            let rest = (1..blocks[index]).map(|_| block([output, inside, output], 1));
+            std::iter::once(block([input, inside, output], stride)).chain(rest).collect()
+        };
+        let (conv1, maxpool) = match self.stem {
+            Stem::ImageNet => (conv([3, 64], 7, 2), Some(max_pool(3, 2).with_padding(padded(1)).init())),
+            Stem::Cifar => (conv([3, 64], 3, 1), None),
         };
         ResNet {
-            conv1: conv([3, 64], 7, 2).with_initializer(KAIMING_FAN_OUT).init(device),
+            conv1: conv1.with_initializer(KAIMING_FAN_OUT).init(device),
             bn1: BatchNormConfig::new(64).init(device),
-            maxpool: max_pool(3, 2).with_padding(padded(1)).init(),
-            layer1: stage(0, 64, 64, 1),
-            layer2: stage(1, 64 * expansion, 128, 2),
-            layer3: stage(2, 128 * expansion, 256, 2),
-            layer4: stage(3, 256 * expansion, 512, 2),
-            fc: LinearConfig::new(512 * expansion, self.num_classes).init(device),
+            maxpool,
+            layer1: stage(0, [64, c2], 1),
+            layer2: stage(1, [c2, c3], 2),
+            layer3: stage(2, [c3, c4], 2),
+            layer4: stage(3, [c4, c5], 2),
+            fc: LinearConfig::new(c5, self.num_classes).init(device),
         }
+    }
+}
+
+impl ResNet {
+    /// The outputs of the four stages.
+    ///
+    /// # Shapes
+    /// `[batch, 3, height, width]` to `[c2, c3, c4, c5]`, with the channels of [`Depth::channels`] and sides of 1/4,
+    /// 1/8, 1/16 and 1/32, rounded up (with [`Stem::Cifar`] 1, 1/2, 1/4 and 1/8)
+    pub fn features(&self, images: Tensor<4>) -> [Tensor<4>; 4] {
+        let x = relu(self.bn1.forward(self.conv1.forward(images)));
+        let x = match &self.maxpool {
+            Some(pool) => pool.forward(x),
+            None => x,
+        };
+        let stage = |blocks: &[Block], x| blocks.iter().fold(x, |x, block| block.forward(x));
+        let c2 = stage(&self.layer1, x);
+        let c3 = stage(&self.layer2, c2.clone());
+        let c4 = stage(&self.layer3, c3.clone());
+        let c5 = stage(&self.layer4, c4.clone());
+        [c2, c3, c4, c5]
     }
 }
 
@@ -108,38 +223,70 @@ impl Network for ResNet {
     /// # Shapes
     /// `[batch, 3, height, width]` (224 in the paper) to logits `[batch, num_classes]`
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = relu(self.bn1.forward(self.conv1.forward(images)));
-        let x = self.maxpool.forward(x);
-        let stages = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
-        let x = stages.into_iter().flatten().fold(x, |x, block| block.forward(x));
-        self.fc.forward(global_average(x))
+        let [.., c5] = self.features(images);
+        self.fc.forward(global_average(c5))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Distribution;
     use kiln_core::learnable_parameters;
 
     use super::*;
 
     #[test]
-    fn parameters_and_outputs_are_the_published_ones() {
+    fn parameters_are_the_published_ones() {
         let device = Device::flex();
-        // torchvision.models.resnet*, num_params.
+        let resnext = |groups, width| Kind::ResNeXt { groups, width };
+        // torchvision.models, num_params of resnet*, resnext*_32x4d, _32x8d, _64x4d, wide_resnet*_2.
         let rows = [
-            (Depth::D18, 11_689_512),
-            (Depth::D34, 21_797_672),
-            (Depth::D50, 25_557_032),
-            (Depth::D101, 44_549_160),
-            (Depth::D152, 60_192_808),
+            (Depth::D18, Kind::Plain, 11_689_512),
+            (Depth::D34, Kind::Plain, 21_797_672),
+            (Depth::D50, Kind::Plain, 25_557_032),
+            (Depth::D101, Kind::Plain, 44_549_160),
+            (Depth::D152, Kind::Plain, 60_192_808),
+            (Depth::D50, resnext(32, 4), 25_028_904),
+            (Depth::D101, resnext(32, 8), 88_791_336),
+            (Depth::D101, resnext(64, 4), 83_455_272),
+            (Depth::D50, Kind::Wide(2), 68_883_240),
+            (Depth::D101, Kind::Wide(2), 126_886_696),
         ];
-        for (depth, params) in rows {
+        for (depth, kind, params) in rows {
             for version in [Version::V1, Version::V15] {
-                let network = ResNetConfig { depth, version, num_classes: 1000 }.init(&device);
-                assert_eq!(learnable_parameters(&network), params, "{depth:?} {version:?}");
-                let logits = network.forward(Tensor::zeros([1, 3, 64, 64], &device));
-                assert_eq!(logits.dims(), [1, 1000], "{depth:?} {version:?}");
+                let config = ResNetConfig { kind, version, ..ResNetConfig::new(depth, 1000) };
+                assert_eq!(learnable_parameters(&config.init(&device)), params, "{config:?}");
             }
+        }
+        // The 7x7 stem has 64 * 3 * 49 weights, the 3x3 one 64 * 3 * 9: 7,680 less; 990 classes less of 512 + 1 are
+        // 507,870 less.
+        let config = ResNetConfig { stem: Stem::Cifar, ..ResNetConfig::new(Depth::D18, 10) };
+        assert_eq!(learnable_parameters(&config.init(&device)), 11_689_512 - 7_680 - 507_870);
+    }
+
+    #[test]
+    fn the_stages_are_those_of_table_1() {
+        let device = Device::flex();
+        let new = |depth| ResNetConfig::new(depth, 10);
+        let rows = [
+            (new(Depth::D18), [64, 128, 256, 512], 4),
+            (new(Depth::D50), [256, 512, 1024, 2048], 4),
+            (ResNetConfig { version: Version::V1, ..new(Depth::D50) }, [256, 512, 1024, 2048], 4),
+            (
+                ResNetConfig { kind: Kind::ResNeXt { groups: 32, width: 4 }, ..new(Depth::D50) },
+                [256, 512, 1024, 2048],
+                4,
+            ),
+            (ResNetConfig { stem: Stem::Cifar, ..new(Depth::D18) }, [64, 128, 256, 512], 1),
+        ];
+        for (config, channels, stride) in rows {
+            let network = config.init(&device);
+            let [height, width] = [16 * stride, 24 * stride];
+            let features = network.features(Tensor::zeros([2, 3, height, width], &device));
+            assert_eq!(config.depth.channels(), channels);
+            let expected = [0, 1, 2, 3].map(|level| [2, channels[level], 16 >> level, 24 >> level]);
+            assert_eq!(features.map(|x| x.dims()), expected, "{config:?}");
+            assert_eq!(network.forward(Tensor::zeros([2, 3, 32, 32], &device)).dims(), [2, 10]);
         }
     }
 
@@ -148,12 +295,18 @@ mod tests {
         let device = Device::flex();
         device.seed(0);
         for (depth, same) in [(Depth::D18, true), (Depth::D50, false)] {
-            let config = |version| ResNetConfig { depth, version, num_classes: 10 };
+            let config = |version| ResNetConfig { version, ..ResNetConfig::new(depth, 10) };
             let paper = config(Version::V1).init(&device).materialize();
             let torchvision = config(Version::V15).init(&device).load_record(paper.clone().into_record());
-            let images = Tensor::random([1, 3, 64, 64], burn::tensor::Distribution::Default, &device);
+            let images = Tensor::random([1, 3, 64, 64], Distribution::Default, &device);
             let difference = paper.forward(images.clone()) - torchvision.forward(images);
             assert_eq!(difference.abs().max().into_scalar::<f32>() == 0.0, same, "{depth:?}");
         }
+    }
+
+    #[test]
+    #[should_panic(expected = "D34 has no bottlenecks")]
+    fn a_wide_network_without_bottlenecks_is_a_bug() {
+        ResNetConfig { kind: Kind::Wide(2), ..ResNetConfig::new(Depth::D34, 10) }.init(&Device::flex());
     }
 }

@@ -1,0 +1,77 @@
+//! An image to draw on, and the look that all drawings share.
+
+use std::convert::Infallible;
+
+use embedded_graphics::Pixel;
+use embedded_graphics::mono_font::{MonoFont, MonoTextStyle};
+use embedded_graphics::pixelcolor::{Rgb888, RgbColor};
+use embedded_graphics::prelude::{DrawTarget, Drawable, OriginDimensions, Point, Size};
+use embedded_graphics::primitives::{Primitive, PrimitiveStyle, Rectangle};
+use embedded_graphics::text::{Baseline, Text};
+use image::{Rgb, RgbImage, imageops};
+
+pub(crate) const PAPER: Rgb888 = Rgb888::new(250, 250, 247);
+pub(crate) const FRAME: Rgb888 = Rgb888::new(206, 206, 200);
+pub(crate) const INK: Rgb888 = Rgb888::new(52, 52, 56);
+
+/// An image that `embedded-graphics` draws on.
+pub(crate) struct Canvas(pub RgbImage);
+
+impl Canvas {
+    pub fn new(width: i32, height: i32) -> Self {
+        Self(RgbImage::from_pixel(width as u32, height as u32, Rgb([PAPER.r(), PAPER.g(), PAPER.b()])))
+    }
+
+    /// Drawing on an image cannot fail.
+    pub fn add(&mut self, drawing: impl Drawable<Color = Rgb888>) {
+        let Ok(_) = drawing.draw(self);
+    }
+
+    /// An image in a thin frame.
+    pub fn paste(&mut self, tile: &RgbImage, left: i32, top: i32) {
+        let frame =
+            Rectangle::new(Point::new(left - 1, top - 1), Size::new(tile.width() + 2, tile.height() + 2));
+        self.add(frame.into_styled(PrimitiveStyle::with_stroke(FRAME, 1)));
+        imageops::replace(&mut self.0, tile, i64::from(left), i64::from(top));
+    }
+
+    pub fn write(&mut self, text: &str, font: &MonoFont<'_>, left: i32, top: i32) {
+        let style = MonoTextStyle::new(font, INK);
+        self.add(Text::with_baseline(text, Point::new(left, top), style, Baseline::Top));
+    }
+}
+
+/// Pixels that a text is wide.
+pub(crate) fn width_of(text: &str, font: &MonoFont<'_>) -> i32 {
+    text.chars().count() as i32 * font.character_size.width as i32
+}
+
+/// As much of a text as there is room for in `width` pixels.
+pub(crate) fn fitting(text: &str, font: &MonoFont<'_>, width: i32) -> String {
+    let fits = (width / font.character_size.width as i32).max(0) as usize;
+    if text.chars().count() > fits && fits > 2 {
+        return text.chars().take(fits - 2).chain("..".chars()).collect();
+    }
+    text.chars().take(fits).collect()
+}
+
+impl OriginDimensions for Canvas {
+    fn size(&self) -> Size {
+        Size::new(self.0.width(), self.0.height())
+    }
+}
+
+impl DrawTarget for Canvas {
+    type Color = Rgb888;
+    type Error = Infallible;
+
+    fn draw_iter<I: IntoIterator<Item = Pixel<Rgb888>>>(&mut self, pixels: I) -> Result<(), Infallible> {
+        for Pixel(place, colour) in pixels {
+            let (Ok(x), Ok(y)) = (u32::try_from(place.x), u32::try_from(place.y)) else { continue };
+            if let Some(pixel) = self.0.get_pixel_mut_checked(x, y) {
+                *pixel = Rgb([colour.r(), colour.g(), colour.b()]);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,30 @@
+//! Whether a network takes images of some size.
+
+use std::panic::AssertUnwindSafe;
+
+use burn::tensor::Tensor;
+use kiln_core::{Error, Network, Result, caught};
+use kiln_zoo::Entry;
+
+/// Runs a model on images of `[height, width]` as a graph, in which no number is computed; as it trains, or as it is used.
+///
+/// # Errors
+/// It does not take them: they shrink to nothing, or its linear layers are made for others.
+pub fn takes(entry: &Entry, classes: usize, [height, width]: [usize; 2], trains: bool) -> Result<()> {
+    let tried = caught(AssertUnwindSafe(|| {
+        kiln_graph::macs(|device| {
+            let images = Tensor::zeros([1, 3, height, width], device);
+            let network = entry.init(classes, device);
+            match trains {
+                true => network.forward_train(images),
+                false => network.forward(images),
+            }
+        })
+    }));
+    if let Ok(Ok(_)) = tried {
+        return Ok(());
+    }
+    let [_, _, rows, columns] = entry.input();
+    let error = Error::input(format!("{} takes no images of {height}x{width} pixels", entry.name));
+    Err(error.hint(format!("it is made for {rows}x{columns}")))
+}

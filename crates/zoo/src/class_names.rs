@@ -1,0 +1,41 @@
+//! What the classes of published weights are called: the lists that the data sets' manifests have, too.
+
+const IMAGENET: &str = include_str!("../../../datasets/imagenet/classes.txt");
+const CIFAR10: &str = include_str!("../../../datasets/cifar10/classes.txt");
+const CIFAR100: &str = include_str!("../../../datasets/cifar100/classes.txt");
+
+/// The 1000 classes of ImageNet-1k in torchvision's spelling, in the order of their labels.
+pub(crate) fn imagenet() -> Vec<String> {
+    // In front of each name is its folder.
+    IMAGENET.lines().filter_map(|line| line.split_once('\t')).map(|(_, name)| name.to_string()).collect()
+}
+
+/// The ten classes of CIFAR-10.
+pub(crate) fn cifar10() -> Vec<String> {
+    CIFAR10.lines().map(str::to_string).collect()
+}
+
+/// The hundred fine classes of CIFAR-100.
+pub(crate) fn cifar100() -> Vec<String> {
+    CIFAR100.lines().map(str::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_has_its_name_in_the_order_of_the_labels() {
+        // torchvision: `ResNet18_Weights.DEFAULT.meta["categories"]`; CIFAR: `batches.meta` and `meta` of its archives.
+        let rows = [
+            (imagenet(), 1000, 0, "tench"),
+            (imagenet(), 1000, 281, "tabby"),
+            (imagenet(), 1000, 999, "toilet tissue"),
+            (cifar10(), 10, 3, "cat"),
+            (cifar100(), 100, 1, "aquarium_fish"),
+        ];
+        for (names, count, class, name) in rows {
+            assert_eq!((names.len(), names[class].as_str()), (count, name));
+        }
+    }
+}

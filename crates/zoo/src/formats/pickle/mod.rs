@@ -1,0 +1,140 @@
+//! Python's pickles, as far as PyTorch writes them (protocols 2 to 5): a stack machine that builds plain values.
+//!
+//! Nothing is imported or called. The few functions that state dicts are made of are known by name ([`torch`]); every
+//! other class gives an [`Object`](Value::Object), of which only the class is kept. Values are handles into the vectors of
+//! [`Pickle`], so a pickle that nests a million tuples or holds itself is neither a deep recursion nor a copy.
+
+mod input;
+mod machine;
+mod torch;
+
+use kiln_core::Error;
+
+use super::{COPY_AGAIN, Dtype};
+
+pub use input::Input;
+pub use machine::read;
+
+/// The byte that a pickle begins with.
+pub const PROTOCOL: u8 = 0x80;
+
+/// A Python value.
+#[derive(Debug, Clone, Copy)]
+pub enum Value {
+    None,
+    Bool(bool),
+    Int(i64),
+    Text(Text),
+    Tuple(Items),
+    List(u32),
+    Dict(u32),
+    /// A class or a function: `collections.OrderedDict`.
+    Class(Text),
+    /// Something made by a class or a function that is not known here.
+    Object(Text),
+    Storage(u32),
+    Tensor(u32),
+    /// A float, bytes, a set, a large integer: nothing that a state dict is made of.
+    Other,
+}
+
+/// A part of [`Pickle`]'s text.
+#[derive(Debug, Clone, Copy)]
+pub struct Text {
+    start: u32,
+    length: u32,
+}
+
+/// A part of [`Pickle`]'s items.
+#[derive(Debug, Clone, Copy)]
+pub struct Items {
+    start: u32,
+    length: u32,
+}
+
+impl Items {
+    /// How many there are.
+    pub fn len(self) -> u32 {
+        self.length
+    }
+}
+
+/// The numbers behind tensors, as the pickle names them.
+#[derive(Debug, Clone, Copy)]
+pub struct Storage {
+    /// `None` where the storage does not know what it holds.
+    pub dtype: Option<Dtype>,
+    pub key: Value,
+    /// Numbers in it; bytes where it does not know.
+    pub count: Value,
+}
+
+/// A view of a storage; sizes are as they stand in the pickle, not checked.
+#[derive(Debug, Clone, Copy)]
+pub struct Tensor {
+    pub storage: u32,
+    pub dtype: Dtype,
+    pub offset: Value,
+    pub shape: Items,
+    pub strides: Items,
+}
+
+/// A pickle that was read: a value, and what the handles in it stand for.
+#[derive(Debug)]
+pub struct Pickle {
+    pub root: Value,
+    text: String,
+    items: Vec<Value>,
+    lists: Vec<Vec<Value>>,
+    dicts: Vec<Vec<(Value, Value)>>,
+    pub storages: Vec<Storage>,
+    pub tensors: Vec<Tensor>,
+}
+
+impl Pickle {
+    /// What a text says.
+    pub fn text(&self, text: Text) -> &str {
+        &self.text[text.start as usize..][..text.length as usize]
+    }
+
+    /// What is in a tuple, or in a list; nothing is in all else.
+    pub fn items(&self, value: Value) -> &[Value] {
+        match value {
+            Value::Tuple(items) => self.tuple(items),
+            Value::List(list) => &self.lists[list as usize],
+            _ => &[],
+        }
+    }
+
+    /// What is in a tuple.
+    pub fn tuple(&self, items: Items) -> &[Value] {
+        &self.items[items.start as usize..][..items.length as usize]
+    }
+
+    /// What is in a dictionary.
+    pub fn dict(&self, dict: u32) -> &[(Value, Value)] {
+        &self.dicts[dict as usize]
+    }
+
+    /// The value of a key, where `value` is a dictionary that has it.
+    pub fn get(&self, value: Value, key: &str) -> Option<Value> {
+        let Value::Dict(dict) = value else { return None };
+        let found =
+            |(name, _): &&(Value, Value)| matches!(name, Value::Text(text) if self.text(*text) == key);
+        self.dict(dict).iter().find(found).map(|(_, value)| *value)
+    }
+
+    /// A text or an integer as a key; `None` for all else.
+    pub fn key(&self, value: Value) -> Option<String> {
+        match value {
+            Value::Text(text) => Some(self.text(text).to_string()),
+            Value::Int(number) => Some(number.to_string()),
+            _ => None,
+        }
+    }
+}
+
+/// What a pickle that breaks the rules calls for.
+pub fn damaged(message: impl Into<String>) -> Error {
+    Error::input(message).hint(COPY_AGAIN)
+}
