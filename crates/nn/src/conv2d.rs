@@ -89,14 +89,18 @@ impl Conv2d {
     /// `[batch, in channels, height, width]` to `[batch, out channels, new height, new width]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
+        let bias = self.bias.as_ref().map(|bias| bias.val());
+        kiln_kernels::conv2d(x, self.weight.val(), bias, self.options([height, width]))
+    }
+
+    /// What the kernels are told, for an input of these sides.
+    pub(crate) fn options(&self, [height, width]: [usize; 2]) -> ConvOptions<2> {
         let padding = match self.padding {
             PaddingConfig2d::Valid => [(0, 0); 2],
             PaddingConfig2d::Explicit(top, left, bottom, right) => [(top, bottom), (left, right)],
             PaddingConfig2d::Same => [self.same(0, height), self.same(1, width)],
         };
-        let options = ConvOptions::new_with_padding(self.stride, padding, self.dilation, self.groups);
-        let bias = self.bias.as_ref().map(|bias| bias.val());
-        kiln_kernels::conv2d(x, self.weight.val(), bias, options)
+        ConvOptions::new_with_padding(self.stride, padding, self.dilation, self.groups)
     }
 
     /// Zeros before and after one side of the input, for an output of its size (divided by the stride, rounded up).

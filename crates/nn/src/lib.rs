@@ -8,6 +8,7 @@ mod conv;
 mod conv2d;
 mod layer;
 mod norm;
+mod recompute;
 
 pub use bias::constant_bias;
 pub use burn::nn::pool::{
@@ -22,3 +23,4 @@ pub use conv2d::{Conv2d, Conv2dConfig};
 pub use kiln_kernels::relu;
 pub use layer::Layer;
 pub use norm::{BatchNorm, BatchNormConfig};
+pub use recompute::norm_relu_conv;

@@ -82,17 +82,22 @@ impl BatchNorm {
     }
 
     fn forward_train<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let device = x.device();
         let count = x.dims().iter().product::<usize>() / x.dims()[1];
         let (x, mean, variance) =
             kiln_kernels::batch_norm_train(x, self.gamma.val(), self.beta.val(), self.epsilon);
+        self.update(mean, variance, count);
+        x
+    }
+
+    /// Moves the running statistics towards those of a batch of `count` values a channel.
+    pub(crate) fn update(&self, mean: Tensor<1>, variance: Tensor<1>, count: usize) {
+        let device = mean.device();
         // Of a single value there is no unbiased variance; the batch's own, zero, stays.
         let unbiased = variance.mul_scalar(count as f64 / count.saturating_sub(1).max(1) as f64);
         for (state, batch) in [(&self.running_mean, mean), (&self.running_var, unbiased)] {
             let kept = state.value_sync().to_device(&device).mul_scalar(1.0 - self.momentum);
             state.update(kept.add(batch.detach().mul_scalar(self.momentum)).detach());
         }
-        x
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::prelude::*;
 use kiln_alexnet::AlexNetConfig;
-use kiln_densenet::DenseNetConfig;
+use kiln_densenet::{Activations, DenseNetConfig};
 use kiln_googlenet::GoogLeNetConfig;
 use kiln_resnet::{CifarResNetConfig, CifarResNetV2Config, ResNetConfig, ResNetV2Config};
 use kiln_shufflenet::ShuffleNetV2Config;
@@ -47,9 +47,9 @@ pub(crate) enum Architecture {
     ResNetV2(ResNetV2Config),
     CifarResNet(CifarResNetConfig),
     CifarResNetV2(CifarResNetV2Config),
-    DenseNet(kiln_densenet::Depth),
-    /// Depth and growth.
-    CifarDenseNet(usize, usize, kiln_densenet::Kind),
+    DenseNet(kiln_densenet::Depth, Activations),
+    /// Depth and growth first.
+    CifarDenseNet(usize, usize, kiln_densenet::Kind, Activations),
     ShuffleNetV2(ShuffleNetV2Config),
 }
 
@@ -63,7 +63,7 @@ impl Entry {
             A::Vgg(_) => "VGG",
             A::GoogLeNet(_) => "GoogLeNet",
             A::ResNet(_) | A::ResNetV2(_) | A::CifarResNet(_) | A::CifarResNetV2(_) => "ResNet",
-            A::DenseNet(_) | A::CifarDenseNet(..) => "DenseNet",
+            A::DenseNet(..) | A::CifarDenseNet(..) => "DenseNet",
             A::ShuffleNetV2(_) => "ShuffleNetV2",
         }
     }
@@ -86,15 +86,29 @@ impl Entry {
             A::CifarResNetV2(config) => {
                 Classifier::CifarResNetV2(CifarResNetV2Config { num_classes, ..config }.init(device))
             }
-            A::DenseNet(depth) => {
-                Classifier::DenseNet(DenseNetConfig::imagenet(depth, num_classes).init(device))
+            A::DenseNet(depth, activations) => {
+                let config = DenseNetConfig::imagenet(depth, num_classes);
+                Classifier::DenseNet(DenseNetConfig { activations, ..config }.init(device))
             }
-            A::CifarDenseNet(depth, growth, kind) => {
-                Classifier::DenseNet(DenseNetConfig::cifar(depth, growth, kind, num_classes).init(device))
+            A::CifarDenseNet(depth, growth, kind, activations) => {
+                let config = DenseNetConfig::cifar(depth, growth, kind, num_classes);
+                Classifier::DenseNet(DenseNetConfig { activations, ..config }.init(device))
             }
             A::ShuffleNetV2(config) => {
                 Classifier::ShuffleNetV2(ShuffleNetV2Config { num_classes, ..config }.init(device))
             }
+        }
+    }
+
+    /// The same model, which computes anew what it would otherwise keep for its gradients; `None` if it knows no such mode.
+    pub fn saving_memory(&self) -> Option<Self> {
+        let mut entry = self.clone();
+        match &mut entry.architecture {
+            A::DenseNet(.., activations) | A::CifarDenseNet(.., activations) => {
+                *activations = Activations::Recompute;
+                Some(entry)
+            }
+            _ => None,
         }
     }
 
@@ -129,7 +143,7 @@ impl Entry {
         match &self.architecture {
             A::AlexNet(_) => &["classifier.6."],
             A::Vgg(config) if config.head == kiln_vgg::Head::ImageNet => &["classifier.6."],
-            A::Vgg(_) | A::DenseNet(_) | A::CifarDenseNet(..) => &["classifier."],
+            A::Vgg(_) | A::DenseNet(..) | A::CifarDenseNet(..) => &["classifier."],
             A::GoogLeNet(_) => &["fc.", "aux1.fc2.", "aux2.fc2."],
             A::ResNetV2(_) => &["head.fc."],
             A::ResNet(_) | A::CifarResNet(_) | A::CifarResNetV2(_) | A::ShuffleNetV2(_) => &["fc."],
@@ -142,7 +156,7 @@ impl Entry {
             // The most used CIFAR ResNet weights say `linear` and `shortcut` where torchvision says `fc` and `downsample`.
             A::ResNet(_) | A::CifarResNet(_) => &[("linear.", "fc."), ("shortcut.", "downsample.")],
             // torchvision's files of 2017 are older than its code.
-            A::DenseNet(_) => &[
+            A::DenseNet(..) => &[
                 (".norm.1.", ".norm1."),
                 (".norm.2.", ".norm2."),
                 (".conv.1.", ".conv1."),

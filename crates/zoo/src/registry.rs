@@ -2,7 +2,7 @@
 
 use kiln_alexnet::{self as alexnet, AlexNetConfig};
 use kiln_core::{Error, Result, nearest};
-use kiln_densenet as densenet;
+use kiln_densenet::{self as densenet, Activations};
 use kiln_googlenet::{self as googlenet, GoogLeNetConfig};
 use kiln_resnet::{
     self as resnet, CifarResNetConfig, CifarResNetV2Config, CifarV2Depth, Kind, ResNetConfig, ResNetV2Config,
@@ -75,16 +75,16 @@ pub const REGISTRY: &[Entry] = &[
     row("cifar10-resnetv2-110",   1_730_522, first(93.63, HE_2016), cifar_v2(CifarV2Depth::D110)),
     row("cifar10-resnetv2-164",   1_703_258, first(94.54, HE_2016), cifar_v2(CifarV2Depth::D164)),
     row("cifar10-resnetv2-1001", 10_327_706, first(95.08, HE_2016), cifar_v2(CifarV2Depth::D1001)),
-    row("densenet121",            7_978_856, torchvision(74.434, 91.972), A::DenseNet(densenet::Depth::D121)),
-    row("densenet161",           28_681_000, torchvision(77.138, 93.560), A::DenseNet(densenet::Depth::D161)),
-    row("densenet169",           14_149_480, torchvision(75.600, 92.806), A::DenseNet(densenet::Depth::D169)),
-    row("densenet201",           20_013_928, torchvision(76.896, 93.370), A::DenseNet(densenet::Depth::D201)),
-    row("cifar10-densenet-40-12",     1_019_722, first(94.76, HUANG), A::CifarDenseNet(40, 12, densenet::Kind::Plain)),
-    row("cifar10-densenet-100-12",    6_979_642, first(95.90, HUANG), A::CifarDenseNet(100, 12, densenet::Kind::Plain)),
-    row("cifar10-densenet-100-24",   27_249_082, first(96.26, HUANG), A::CifarDenseNet(100, 24, densenet::Kind::Plain)),
-    row("cifar10-densenetbc-100-12",    769_162, first(95.49, HUANG), A::CifarDenseNet(100, 12, densenet::Kind::Bc)),
-    row("cifar10-densenetbc-250-24", 15_324_406, first(96.38, HUANG), A::CifarDenseNet(250, 24, densenet::Kind::Bc)),
-    row("cifar10-densenetbc-190-40", 25_624_430, first(96.54, HUANG), A::CifarDenseNet(190, 40, densenet::Kind::Bc)),
+    row("densenet121",            7_978_856, torchvision(74.434, 91.972), densenet(densenet::Depth::D121)),
+    row("densenet161",           28_681_000, torchvision(77.138, 93.560), densenet(densenet::Depth::D161)),
+    row("densenet169",           14_149_480, torchvision(75.600, 92.806), densenet(densenet::Depth::D169)),
+    row("densenet201",           20_013_928, torchvision(76.896, 93.370), densenet(densenet::Depth::D201)),
+    row("cifar10-densenet-40-12",     1_019_722, first(94.76, HUANG), cifar_densenet(40, 12, densenet::Kind::Plain)),
+    row("cifar10-densenet-100-12",    6_979_642, first(95.90, HUANG), cifar_densenet(100, 12, densenet::Kind::Plain)),
+    row("cifar10-densenet-100-24",   27_249_082, first(96.26, HUANG), cifar_densenet(100, 24, densenet::Kind::Plain)),
+    row("cifar10-densenetbc-100-12",    769_162, first(95.49, HUANG), cifar_densenet(100, 12, densenet::Kind::Bc)),
+    row("cifar10-densenetbc-250-24", 15_324_406, first(96.38, HUANG), cifar_densenet(250, 24, densenet::Kind::Bc)),
+    row("cifar10-densenetbc-190-40", 25_624_430, first(96.54, HUANG), cifar_densenet(190, 40, densenet::Kind::Bc)),
     row("shufflenet_v2_x0_5",     1_366_792, torchvision(60.552, 81.746), shufflenet(X05)),
     row("shufflenet_v2_x1_0",     2_278_604, torchvision(69.362, 88.316), shufflenet(X10)),
     row("shufflenet_v2_x1_5",     3_503_624, torchvision(72.996, 91.086), shufflenet(X15)),
@@ -158,6 +158,14 @@ const fn cifar(depth: usize, shortcut: Shortcut) -> A {
 
 const fn cifar_v2(depth: CifarV2Depth) -> A {
     A::CifarResNetV2(CifarResNetV2Config { depth, num_classes: 10 })
+}
+
+const fn densenet(depth: densenet::Depth) -> A {
+    A::DenseNet(depth, Activations::Keep)
+}
+
+const fn cifar_densenet(depth: usize, growth: usize, kind: densenet::Kind) -> A {
+    A::CifarDenseNet(depth, growth, kind, Activations::Keep)
 }
 
 const fn shufflenet(width: Width) -> A {

@@ -106,7 +106,7 @@ fn of_run(path: &PathBuf, args: &Args, roots: &Roots, device: &Device) -> Result
     let file = run.file("best.safetensors");
     let classes = prepared.classes.len();
     let network = prepared.entry.init(classes, device);
-    let network = kiln_zoo::load(network, prepared.entry, StateDict::read(&file)?, &file)?;
+    let network = kiln_zoo::load(network, &prepared.entry, StateDict::read(&file)?, &file)?;
     let (images, pipeline) = prepared.test;
     let data = prepared.experiment.data;
     Ok(Candidate {

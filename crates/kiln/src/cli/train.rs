@@ -59,7 +59,7 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     let training_device = device.clone().autodiff();
     let network = match (&prepared.experiment.model.weights, &resumed) {
         (Some(file), None) => {
-            filled(prepared.entry, StateDict::read(file)?, prepared.classes.len(), file, &training_device)?
+            filled(&prepared.entry, StateDict::read(file)?, prepared.classes.len(), file, &training_device)?
         }
         _ => prepared.entry.init(prepared.classes.len(), &training_device),
     };
@@ -127,7 +127,7 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     if let Some(best) = fit.best() {
         let file = run.file("best.safetensors");
         let network = prepared.entry.init(classes, &device);
-        let network = kiln_zoo::load(network, prepared.entry, StateDict::read(&file)?, &file)?;
+        let network = kiln_zoo::load(network, &prepared.entry, StateDict::read(&file)?, &file)?;
         let evaluation = evaluate(&network, classes, &test, |_| ())?;
         let tiles = [
             ("Best epoch", format!("{} of {}", best.epoch, fit.history.len())),

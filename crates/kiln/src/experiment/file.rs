@@ -72,6 +72,8 @@ pub struct ModelFile {
     pub name: String,
     /// A weight file to begin with; fresh weights if left out. A classifier for other classes is left fresh.
     pub weights: Option<PathBuf>,
+    /// Computes anew what can be, rather than keep it for the gradients (DenseNets can); false if left out.
+    pub save_memory: Option<bool>,
 }
 
 /// `[train]` as typed: `epochs` or `steps`.

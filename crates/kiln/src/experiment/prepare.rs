@@ -12,7 +12,7 @@ use kiln_train::{Length, OptimizerConfig, ScheduleConfig, Warmup};
 use kiln_zoo::{Entry, Preprocessing};
 use serde::Serialize;
 
-use crate::experiment::{DataFile, ExperimentFile, Source, TaskName, TrainFile, takes};
+use crate::experiment::{DataFile, ExperimentFile, ModelFile, Source, TaskName, TrainFile, takes};
 
 /// An experiment with nothing left out. As JSON (`resolved.json`) it is an experiment file itself.
 #[derive(Debug, Clone, Serialize)]
@@ -71,6 +71,8 @@ pub struct ModelPlan {
     /// A weight file to begin with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
+    /// Computes anew what can be, rather than keep it for the gradients.
+    pub save_memory: bool,
 }
 
 /// `[train]`, complete.
@@ -94,7 +96,7 @@ pub struct Prepared {
     /// The experiment.
     pub experiment: Experiment,
     /// Its model's row in the registry.
-    pub entry: &'static Entry,
+    pub entry: Entry,
     /// Names of the classes.
     pub classes: Vec<String>,
     /// Why its data cannot be read, if it is known but not here.
@@ -120,7 +122,7 @@ impl Prepared {
         let file = source.typed()?;
         check_numbers(source, &file)?;
         let seed = file.seed.unwrap_or(0);
-        let entry = kiln_zoo::find(&file.model.name).map_err(|error| placed(source, "model.name", &error))?;
+        let entry = entry(source, &file.model)?;
         file.optimizer
             .init()
             .map_err(|error| placed(source, error.place_named().unwrap_or("optimizer"), &error))?;
@@ -158,7 +160,11 @@ impl Prepared {
             seed,
             task: file.task.unwrap_or(TaskName::Classification),
             data,
-            model: ModelPlan { name: file.model.name, weights: file.model.weights },
+            model: ModelPlan {
+                name: file.model.name,
+                weights: file.model.weights,
+                save_memory: file.model.save_memory.unwrap_or(false),
+            },
             train,
             optimizer: file.optimizer,
             schedule,
@@ -179,7 +185,7 @@ impl Prepared {
         for ((_, pipeline), trains) in [(&self.train, true), (&self.test, false)] {
             let size = size.map(|size| pipeline.output_size(size)).or(pipeline.fixed_output_size());
             if let Some(size) = size {
-                takes(self.entry, self.classes.len(), size, trains)?;
+                takes(&self.entry, self.classes.len(), size, trains)?;
             }
         }
         Ok(())
@@ -207,6 +213,17 @@ impl Prepared {
             std: *std,
             classes: self.classes.clone(),
         }
+    }
+}
+
+fn entry(source: &Source, model: &ModelFile) -> Result<Entry> {
+    let entry = kiln_zoo::find(&model.name).map_err(|error| placed(source, "model.name", &error))?;
+    match model.save_memory {
+        Some(true) => entry.saving_memory().ok_or_else(|| {
+            let error = source.reject("model.save_memory", format!("{} keeps all that it needs", entry.name));
+            error.hint("DenseNets can save memory")
+        }),
+        _ => Ok(entry.clone()),
     }
 }
 

@@ -80,8 +80,8 @@ impl<N> Observer<N> for Progress {
                 let left = self.busy.mul_f64((self.steps - global_step) as f64 / self.steps_seen as f64);
                 self.bar.set_position(*step as u64);
                 self.bar.set_message(format!(
-                    "loss {loss:.3}  rate {rate:.2e}  {:.0} images/s  {} left",
-                    self.speed(),
+                    "loss {loss:.3}  rate {rate:.2e}  {} images/s  {} left",
+                    per_second(self.speed()),
                     clock(left)
                 ));
             }
@@ -112,14 +112,21 @@ pub fn bar(length: u64, template: &str) -> ProgressBar {
 fn line(summary: &EpochSummary, epochs: usize, best: bool, took: Duration, speed: f64) -> String {
     let figures = summary.figures.iter().map(|(name, value)| format!("  {name} {:.2} %", value * 100.0));
     format!(
-        "epoch {:>2}/{epochs}  train loss {:.4}  test loss {:.4}{}  {}  {speed:.0} images/s{}",
+        "epoch {:>2}/{epochs}  train loss {:.4}  test loss {:.4}{}  {}  {} images/s{}",
         summary.epoch,
         summary.train_loss,
         summary.test_loss,
         figures.collect::<String>(),
         clock(took),
+        per_second(speed),
         if best { "  best" } else { "" }
     )
+}
+
+/// Two figures of a speed, however slow.
+fn per_second(speed: f64) -> String {
+    let digits = usize::from(speed < 10.0) + usize::from(speed < 1.0);
+    format!("{speed:.digits$}")
 }
 
 fn clock(time: Duration) -> String {
@@ -133,6 +140,11 @@ fn clock(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn slow_speeds_have_two_figures_too() {
+        assert_eq!([437.6, 12.3, 2.34, 0.456].map(per_second), ["438", "12", "2.3", "0.46"]);
+    }
 
     #[test]
     fn times_are_told_in_minutes_or_hours() {

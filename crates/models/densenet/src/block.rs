@@ -3,10 +3,10 @@
 use burn::prelude::*;
 use kiln_nn::{
     AvgPool2d, AvgPool2dConfig, BatchNorm, BatchNormConfig, Conv2d, Dropout, DropoutConfig, KAIMING_FAN_IN,
-    conv, relu,
+    conv, norm_relu_conv, relu,
 };
 
-use crate::{Activations, recompute};
+use crate::Activations;
 
 /// "Composite function" of Section 3: normalization, ReLU and convolution, here with the dropout after them. The layers
 /// with weights stay where their names say.
@@ -27,7 +27,7 @@ impl Composite {
     fn forward(&self, norm: &BatchNorm, conv: &Conv2d, parts: Vec<Tensor<4>>) -> Tensor<4> {
         let trains = parts[0].device().is_autodiff() && norm.training.is_enabled();
         let x = match self.activations {
-            Activations::Recompute if trains => recompute::norm_relu_conv(norm, conv, parts),
+            Activations::Recompute if trains => norm_relu_conv(norm, conv, parts),
             _ => conv.forward(relu(norm.forward(Tensor::cat(parts, 1)))),
         };
         self.dropout.forward(x)

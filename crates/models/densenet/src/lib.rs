@@ -9,7 +9,6 @@
 
 mod block;
 mod named;
-mod recompute;
 
 use burn::prelude::*;
 use kiln_core::Network;
