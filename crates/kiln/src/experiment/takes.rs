@@ -28,3 +28,29 @@ pub fn takes(entry: &Entry, classes: usize, [height, width]: [usize; 2], trains:
     let error = Error::input(format!("{} takes no images of {height}x{width} pixels", entry.name));
     Err(error.hint(format!("it is made for {rows}x{columns}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use kiln_zoo::REGISTRY;
+
+    use super::*;
+
+    #[test]
+    fn every_model_takes_the_images_it_was_published_for_and_gives_a_logit_a_class() {
+        for entry in REGISTRY {
+            let [_, channels, height, width] = entry.input();
+            let mut shapes = Vec::new();
+            let counted = kiln_graph::macs(|device| {
+                let network = entry.init(7, device);
+                let images = Tensor::zeros([2, channels, height, width], device);
+                let trained = network.forward_train(images.clone());
+                shapes.extend(trained.auxiliary.iter().map(|logits| logits.dims()));
+                shapes.extend([trained.main.dims(), network.forward(images).main.dims()]);
+            });
+            assert!(counted.is_ok(), "{}", entry.name);
+            assert!(shapes.iter().all(|shape| *shape == [2, 7]), "{}: {shapes:?}", entry.name);
+            let auxiliary = if entry.name.starts_with("googlenet") { 2 } else { 0 };
+            assert_eq!(shapes.len(), 2 + auxiliary, "{}", entry.name);
+        }
+    }
+}
