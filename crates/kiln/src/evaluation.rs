@@ -39,7 +39,7 @@ pub fn evaluate(
     batches: &impl Batches,
     mut progress: impl FnMut(usize),
 ) -> Result<Evaluation> {
-    let mut score = Classification { num_classes }.score();
+    let mut score = Classification::new(num_classes).score();
     let mut predictions = Vec::with_capacity(batches.items());
     for batch in batches.epoch(0, 0) {
         let batch = batch?;

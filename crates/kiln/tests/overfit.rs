@@ -34,7 +34,7 @@ const STEPS: usize = 60;
 #[test]
 fn a_model_of_every_family_learns_eight_images_by_heart() {
     let device = Device::flex().autodiff();
-    let task = Classification { num_classes: 10 };
+    let task = Classification::new(10);
     for (name, side, rate) in ROWS {
         device.seed(1);
         let batch = eight_images(side, &device);

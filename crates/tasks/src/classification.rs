@@ -14,6 +14,26 @@ const AUXILIARY_WEIGHT: f64 = 0.3;
 pub struct Classification {
     /// Classes to tell apart.
     pub num_classes: usize,
+    /// The share of the target that is spread evenly over all classes: Szegedy et al. 2015, *Rethinking the Inception
+    /// architecture for computer vision*, Section 7. 0 to below 1.
+    pub label_smoothing: f64,
+}
+
+impl Classification {
+    /// Without label smoothing.
+    pub fn new(num_classes: usize) -> Self {
+        Self { num_classes, label_smoothing: 0.0 }
+    }
+
+    /// The mean over the batch of the cross entropy between the smoothed target and the softmax of `logits`.
+    fn cross_entropy(&self, logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+        let log_probabilities = log_softmax(logits, 1);
+        let loss = log_probabilities.clone().gather(1, targets.unsqueeze_dim(1)).mean().neg();
+        match self.label_smoothing {
+            0.0 => loss,
+            spread => loss * (1.0 - spread) - log_probabilities.mean() * spread,
+        }
+    }
 }
 
 impl Task for Classification {
@@ -22,8 +42,9 @@ impl Task for Classification {
 
     fn loss(&self, logits: Logits, batch: &Batch) -> Losses {
         let targets = Tensor::<1, Int>::from_data(classes(batch).as_slice(), &logits.main.device());
-        let losses = Losses::new("cross_entropy", cross_entropy(logits.main, targets.clone()));
-        let auxiliary = logits.auxiliary.into_iter().map(|logits| cross_entropy(logits, targets.clone()));
+        let losses = Losses::new("cross_entropy", self.cross_entropy(logits.main, targets.clone()));
+        let auxiliary =
+            logits.auxiliary.into_iter().map(|logits| self.cross_entropy(logits, targets.clone()));
         match auxiliary.reduce(|sum, loss| sum + loss) {
             Some(sum) => losses.and("auxiliary", sum * AUXILIARY_WEIGHT),
             None => losses,
@@ -33,11 +54,6 @@ impl Task for Classification {
     fn score(&self) -> ClassificationScore {
         ClassificationScore { confusion: ConfusionMatrix::new(self.num_classes), in_top5: 0 }
     }
-}
-
-/// The mean over the batch of -ln of the probability of the target.
-fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
-    log_softmax(logits, 1).gather(1, targets.unsqueeze_dim(1)).mean().neg()
 }
 
 /// How often the class is right, and how often it is among the five most probable.
@@ -108,9 +124,18 @@ mod tests {
     fn the_loss_is_the_mean_negative_log_probability_of_the_class() {
         // Row 1: p = e^ln3 / (e^ln3 + 1) = 3/4; row 2: p = 1/2. Mean of -ln: (ln(4/3) + ln 2) / 2 = 0.490414627.
         let logits = Tensor::<2>::from_data([[3f32.ln(), 0.0], [0.0, 0.0]], &Device::flex());
-        let losses = Classification { num_classes: 2 }.loss(logits.into(), &batch(&[0, 1]));
+        let losses = Classification::new(2).loss(logits.into(), &batch(&[0, 1]));
         let loss = losses.total().into_scalar::<f32>();
         assert!((loss - 0.490_414_63).abs() < 1e-6, "{loss}");
+    }
+
+    #[test]
+    fn label_smoothing_spreads_a_share_of_the_target_over_all_classes() {
+        // p = 3/4 and 1/4; target 0.9 + 0.1 / 2 and 0.1 / 2: 0.95 ln(4/3) + 0.05 ln 4 = 0.342612686.
+        let logits = Tensor::<2>::from_data([[3f32.ln(), 0.0]], &Device::flex());
+        let task = Classification { label_smoothing: 0.1, ..Classification::new(2) };
+        let loss = task.loss(logits.into(), &batch(&[0])).total().into_scalar::<f32>();
+        assert!((loss - 0.342_612_7).abs() < 1e-6, "{loss}");
     }
 
     #[test]
@@ -118,7 +143,7 @@ mod tests {
         // Both auxiliary classifiers are undecided between two classes: 0.3 * (ln 2 + ln 2) = 0.415888308.
         let zeros = || Tensor::<2>::zeros([1, 2], &Device::flex());
         let logits = Logits { main: zeros(), auxiliary: vec![zeros(), zeros()] };
-        let losses = Classification { num_classes: 2 }.loss(logits, &batch(&[1]));
+        let losses = Classification::new(2).loss(logits, &batch(&[1]));
         let [(_, main), (name, auxiliary)] = losses.parts() else { panic!("two parts") };
         assert_eq!(*name, "auxiliary");
         assert!((main.clone().into_scalar::<f32>() - std::f32::consts::LN_2).abs() < 1e-6);
@@ -136,7 +161,7 @@ mod tests {
             ],
             &Device::flex(),
         );
-        let mut score = Classification { num_classes: 7 }.score();
+        let mut score = Classification::new(7).score();
         score.update(logits.into(), &batch(&[0, 3, 2, 4]));
         assert_eq!(score.figures(), [("accuracy", 0.25), ("top5", 0.75)]);
         assert_eq!(score.confusion().rows().nth(3).expect("class 3")[0], 1);

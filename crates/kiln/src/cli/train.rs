@@ -111,7 +111,7 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
         keep: plan.keep,
         resume: args.resume,
     };
-    let task = Classification { num_classes: classes };
+    let task = Classification { num_classes: classes, label_smoothing: plan.label_smoothing };
     let mut progress = Progress::new();
     let mut metrics = MetricsFiles::new(run.path());
     let mut steps = Steps::new(run.file("steps.csv"));

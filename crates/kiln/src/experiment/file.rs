@@ -88,6 +88,8 @@ pub struct TrainFile {
     pub batch_size: usize,
     /// The learning rate that the schedule starts from.
     pub lr: f64,
+    /// The share of a target that is spread evenly over all classes; 0 if left out.
+    pub label_smoothing: Option<f64>,
     /// Leaves out the last batch of an epoch if it is not full; true if left out.
     pub drop_last: Option<bool>,
     /// Checkpoints that are kept; 2 if left out.

@@ -85,6 +85,8 @@ pub struct TrainPlan {
     pub batch_size: usize,
     /// The learning rate that the schedule starts from.
     pub lr: f64,
+    /// The share of a target that is spread evenly over all classes.
+    pub label_smoothing: f64,
     /// Leaves out the last batch of an epoch if it is not full.
     pub drop_last: bool,
     /// Checkpoints that are kept.
@@ -121,6 +123,7 @@ impl Prepared {
     pub fn new(source: &Source, roots: &Roots) -> Result<Self> {
         let file = source.typed()?;
         check_numbers(source, &file)?;
+        check_smoothing(source, file.train.label_smoothing)?;
         let seed = file.seed.unwrap_or(0);
         let entry = entry(source, &file.model)?;
         file.optimizer
@@ -130,6 +133,7 @@ impl Prepared {
             length: length(source, &file.train)?,
             batch_size: file.train.batch_size,
             lr: file.train.lr,
+            label_smoothing: file.train.label_smoothing.unwrap_or(0.0),
             drop_last: file.train.drop_last.unwrap_or(true),
             keep: file.train.keep.unwrap_or(2),
         };
@@ -257,6 +261,16 @@ fn check_numbers(source: &Source, file: &ExperimentFile) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a share of a target can be spread.
+fn check_smoothing(source: &Source, share: Option<f64>) -> Result<()> {
+    match share {
+        Some(share) if !(0.0..1.0).contains(&share) => {
+            Err(source.reject("train.label_smoothing", format!("is {share}")).hint("0 to below 1, as 0.1"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn length(source: &Source, train: &TrainFile) -> Result<Length> {
