@@ -43,6 +43,13 @@ pub struct LoaderOptions {
     pub on_corrupt: OnCorrupt,
 }
 
+impl LoaderOptions {
+    /// Every image once, in the order of the split, read by two threads: to score or to use a network.
+    pub fn in_order(batch_size: usize, on_corrupt: OnCorrupt) -> Self {
+        Self { batch_size, seed: 0, shuffle: false, drop_last: false, workers: 2, on_corrupt }
+    }
+}
+
 /// A source of batches.
 ///
 /// The order is a function of seed and epoch, an image's augmentation one of seed, epoch and index: neither depends on the

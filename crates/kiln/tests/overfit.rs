@@ -57,14 +57,7 @@ fn a_model_of_every_family_learns_eight_images_by_heart() {
 fn eight_images(side: usize, device: &Device) -> Batch {
     let shapes = Shapes::new(ShapesConfig::new("train", 8, 1).with_size(side)).unwrap();
     let pipeline = Pipeline::new(Vec::new(), [0.5; 3], [0.25; 3]).unwrap();
-    let options = LoaderOptions {
-        batch_size: 8,
-        seed: 1,
-        shuffle: false,
-        drop_last: false,
-        workers: 0,
-        on_corrupt: OnCorrupt::Error,
-    };
+    let options = LoaderOptions::in_order(8, OnCorrupt::Error);
     let loader = Loader::new(Arc::new(shapes), pipeline, options, device.clone()).unwrap();
     loader.epoch(0, 0).next().unwrap().unwrap()
 }

@@ -2,44 +2,28 @@
 
 #![allow(clippy::unwrap_used)]
 
-use burn::module::{ModuleVisitor, Param};
 use burn::prelude::*;
-use burn::tensor::{Distribution, Gradients};
-use kiln_core::Network;
-use kiln_zoo::{Classifier, REGISTRY, StateDict, find, load, save};
+use burn::tensor::Distribution;
+use kiln_core::{Network, learnable_parameters, without_gradient};
+use kiln_zoo::{Entry, REGISTRY, StateDict, find, load, save};
 
-/// Learnable numbers of a classifier, without auxiliary classifiers: as torchvision counts GoogLeNet's.
-fn parameters(network: &Classifier) -> usize {
-    #[derive(Default)]
-    struct Count {
-        path: Vec<String>,
-        total: usize,
+/// Learnable numbers of a model, without auxiliary classifiers: as torchvision counts GoogLeNet's, which alone has any.
+fn parameters(entry: &Entry, device: &Device) -> usize {
+    let network = entry.init(entry.num_classes(), device);
+    let all = learnable_parameters(&network);
+    if entry.family() != "GoogLeNet" {
+        return all;
     }
-    impl ModuleVisitor for Count {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.to_string());
-        }
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let left_out = |name: &String| name.starts_with("aux") || name.starts_with("running_");
-            if !self.path.iter().any(left_out) {
-                self.total += param.lazy_shape().num_elements();
-            }
-        }
-    }
-    let mut count = Count::default();
-    network.visit(&mut count);
-    count.total
+    let shapes = kiln_zoo::shapes(&network);
+    let auxiliary = shapes.iter().filter(|(name, _)| name.starts_with("aux") && !name.contains("running_"));
+    all - auxiliary.map(|(_, shape)| shape.iter().product::<usize>()).sum::<usize>()
 }
 
 #[test]
 fn every_model_has_its_published_parameters() {
     let device = Device::flex();
     for entry in REGISTRY {
-        let network = entry.init(entry.num_classes(), &device);
-        assert_eq!(parameters(&network), entry.params, "{}", entry.name);
+        assert_eq!(parameters(entry, &device), entry.params, "{}", entry.name);
     }
 }
 
@@ -76,21 +60,6 @@ const SMALL: [(&str, usize); 19] = [
 
 #[test]
 fn every_parameter_receives_a_gradient() {
-    struct WithoutGradient<'a>(&'a Gradients, Vec<String>, Vec<String>);
-    impl ModuleVisitor for WithoutGradient<'_> {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.1.push(name.to_string());
-        }
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.1.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let there = param.val().grad(self.0).is_some_and(|g| g.abs().sum().into_scalar::<f32>() > 0.0);
-            if param.is_require_grad() && !there {
-                self.2.push(self.1.join("."));
-            }
-        }
-    }
     let device = Device::flex().autodiff();
     for (name, side) in SMALL {
         let network = find(name).unwrap().init(10, &device);
@@ -99,9 +68,8 @@ fn every_parameter_receives_a_gradient() {
         let all = std::iter::once(logits.main).chain(logits.auxiliary).reduce(|sum, one| sum + one).unwrap();
         assert_eq!(all.dims(), [4, 10], "{name}");
         let gradients = (all * Tensor::random([4, 10], Distribution::Default, &device)).sum().backward();
-        let mut without = WithoutGradient(&gradients, Vec::new(), Vec::new());
-        network.visit(&mut without);
-        assert_eq!(without.2, Vec::<String>::new(), "{name}: parameters without a gradient");
+        let without = without_gradient(&network, &gradients);
+        assert_eq!(without, Vec::<String>::new(), "{name}: parameters without a gradient");
     }
 }
 

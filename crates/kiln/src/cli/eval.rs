@@ -56,14 +56,7 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
         Some(run) => of_run(run, &args, roots, &device)?,
         None => of_weights(&args, roots, &device)?,
     };
-    let options = LoaderOptions {
-        batch_size: args.batch_size.into(),
-        seed: 0,
-        shuffle: false,
-        drop_last: false,
-        workers: 2,
-        on_corrupt: OnCorrupt::Error,
-    };
+    let options = LoaderOptions::in_order(args.batch_size.into(), OnCorrupt::Error);
     let Candidate { model, data, split, network, images, pipeline, classes } = candidate;
     let bar = bar(images.len() as u64, "{bar:24} {pos}/{len} images  {per_sec}  {eta} left");
     let batches = Loader::new(images, pipeline, options, device)?;

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::experiment::takes;
 use burn::tensor::Device;
 use kiln_core::{Error, Result};
 use kiln_zoo::{Classifier, Entry, Preprocessing, StateDict, load, load_backbone, load_partial};
+
+use crate::experiment::takes;
 
 /// How images and weights are read.
 #[derive(clap::Args)]
@@ -52,7 +53,8 @@ impl NetworkArgs {
     /// A model or a weight file that is not there, or that do not fit each other.
     pub fn load(&self, device: &Device) -> Result<Loaded> {
         let (Some(model), Some(file)) = (&self.model, &self.weights) else {
-            return Err(Error::input("`--model` and `--weights` belong together"));
+            let error = Error::input("no network is named");
+            return Err(error.hint("give `--model` and `--weights`, or a run's folder"));
         };
         let entry = kiln_zoo::find(model)?;
         let dict = StateDict::read(file)?;

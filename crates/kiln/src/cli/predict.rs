@@ -55,19 +55,9 @@ pub fn run(mut args: Args, output: &Output) -> Result<ExitCode> {
         let run = RunFolder::open(run)?;
         args.network.model = Some(Source::read(&run.file("resolved.json"))?.typed()?.model.name);
         args.network.weights = Some(run.file("best.safetensors"));
-    } else if args.network.model.is_none() || args.network.weights.is_none() {
-        let error = Error::input("no network is named");
-        return Err(error.hint("give `--model` and `--weights`, or a run's folder with `--run`"));
     }
     let Loaded { entry, network, preprocessing, .. } = args.network.load(&device)?;
-    let options = LoaderOptions {
-        batch_size: args.batch_size.into(),
-        seed: 0,
-        shuffle: false,
-        drop_last: false,
-        workers: 2,
-        on_corrupt: OnCorrupt::Skip,
-    };
+    let options = LoaderOptions::in_order(args.batch_size.into(), OnCorrupt::Skip);
     let loader = Loader::new(photographs.clone(), pipeline_of(&preprocessing)?, options, device)?;
 
     let bar = bar(photographs.files().len() as u64, "{bar:24} {pos}/{len} images  {per_sec}  {eta} left");

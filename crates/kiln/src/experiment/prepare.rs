@@ -123,7 +123,6 @@ impl Prepared {
     pub fn new(source: &Source, roots: &Roots) -> Result<Self> {
         let file = source.typed()?;
         check_numbers(source, &file)?;
-        check_smoothing(source, file.train.label_smoothing)?;
         let seed = file.seed.unwrap_or(0);
         let entry = entry(source, &file.model)?;
         file.optimizer
@@ -260,17 +259,12 @@ fn check_numbers(source: &Source, file: &ExperimentFile) -> Result<()> {
             return Err(source.reject(key, "is no mean or standard deviation of pixels between 0 and 1"));
         }
     }
-    Ok(())
-}
-
-/// Whether a share of a target can be spread.
-fn check_smoothing(source: &Source, share: Option<f64>) -> Result<()> {
-    match share {
-        Some(share) if !(0.0..1.0).contains(&share) => {
-            Err(source.reject("train.label_smoothing", format!("is {share}")).hint("0 to below 1, as 0.1"))
-        }
-        _ => Ok(()),
+    if let Some(share) = file.train.label_smoothing.filter(|share| !(0.0..1.0).contains(share)) {
+        return Err(source
+            .reject("train.label_smoothing", format!("is {share}"))
+            .hint("0 to below 1, as 0.1"));
     }
+    Ok(())
 }
 
 fn length(source: &Source, train: &TrainFile) -> Result<Length> {

@@ -13,7 +13,7 @@ mod named;
 use burn::prelude::*;
 use kiln_core::Network;
 use kiln_nn::{
-    BatchNorm, BatchNormConfig, Conv2d, Initializer, KAIMING_FAN_IN, Linear, LinearConfig, MaxPool2d, conv,
+    BatchNorm, BatchNormConfig, Conv2d, KAIMING_FAN_IN, Linear, LinearConfig, MaxPool2d, constant_bias, conv,
     global_average, max_pool, padded, relu,
 };
 
@@ -166,7 +166,7 @@ impl DenseNetConfig {
         }
         steps.push(("norm5".to_string(), norm(channels)));
         let mut classifier = LinearConfig::new(channels, self.num_classes).init(device);
-        classifier.bias = Some(Initializer::Zeros.init([self.num_classes], device));
+        classifier.bias = constant_bias(0.0, self.num_classes, device);
         DenseNet { features: steps.into_iter().collect(), classifier }
     }
 }

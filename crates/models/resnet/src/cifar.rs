@@ -3,7 +3,7 @@
 use burn::prelude::*;
 use kiln_core::Network;
 use kiln_nn::{
-    BatchNorm, BatchNormConfig, Conv2d, Initializer, KAIMING_FAN_IN, Linear, LinearConfig, conv,
+    BatchNorm, BatchNormConfig, Conv2d, KAIMING_FAN_IN, Linear, LinearConfig, constant_bias, conv,
     global_average, relu,
 };
 
@@ -56,7 +56,7 @@ impl CifarResNetConfig {
             layer1: stage([16, 16], 1),
             layer2: stage([16, 32], 2),
             layer3: stage([32, 64], 2),
-            fc: Linear { bias: Some(Initializer::Zeros.init([self.num_classes], device)), ..linear },
+            fc: Linear { bias: constant_bias(0.0, self.num_classes, device), ..linear },
         }
     }
 

@@ -9,7 +9,7 @@
 use burn::prelude::*;
 use kiln_core::Network;
 use kiln_nn::{
-    BatchNorm, BatchNormConfig, Conv2d, Initializer, KAIMING_FAN_OUT, Linear, LinearConfig, conv,
+    BatchNorm, BatchNormConfig, Conv2d, KAIMING_FAN_OUT, Linear, LinearConfig, constant_bias, conv,
     global_average, relu,
 };
 
@@ -77,7 +77,7 @@ impl CifarResNetV2Config {
             layer2: stage(block([first, second], 2), second),
             layer3: stage(block([second, third], 2), third),
             norm: BatchNormConfig::new(third).init(device),
-            fc: Linear { bias: Some(Initializer::Zeros.init([self.num_classes], device)), ..linear },
+            fc: Linear { bias: constant_bias(0.0, self.num_classes, device), ..linear },
         }
     }
 }

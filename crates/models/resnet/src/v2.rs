@@ -9,8 +9,8 @@
 use burn::prelude::*;
 use kiln_core::Network;
 use kiln_nn::{
-    BatchNorm, BatchNormConfig, Conv2d, Conv2dConfig, Initializer, KAIMING_FAN_OUT, MaxPool2d, conv,
-    global_average, max_pool, padded, relu,
+    BatchNorm, BatchNormConfig, Conv2d, Conv2dConfig, Initializer, KAIMING_FAN_OUT, MaxPool2d, constant_bias,
+    conv, global_average, max_pool, padded, relu,
 };
 
 use crate::preact::{PreActBasic, PreActBlock, PreActBottleneck};
@@ -82,9 +82,7 @@ impl ResNetV2Config {
                 stage(3, [c4, c5], 2),
             ],
             norm: BatchNormConfig::new(c5).init(device),
-            head: Head {
-                fc: Conv2d { bias: Some(Initializer::Zeros.init([self.num_classes], device)), ..last },
-            },
+            head: Head { fc: Conv2d { bias: constant_bias(0.0, self.num_classes, device), ..last } },
         }
     }
 }
