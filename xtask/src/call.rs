@@ -21,6 +21,11 @@ pub enum Call {
     },
     /// Builds the documentation.
     Docs,
+    /// Runs `kiln-bench`.
+    Bench {
+        /// Verb and arguments.
+        args: Vec<OsString>,
+    },
     /// Runs `kiln`.
     Kiln {
         /// The Cargo features it is built with.
@@ -73,6 +78,7 @@ impl Call {
             }
             Some("tidy") => alone("tidy").map(|()| Self::Tidy { write: false }),
             Some("docs") => alone("docs").map(|()| Self::Docs),
+            Some("bench") => own("bench").map(|()| Self::Bench { args: args[1..].to_vec() }),
             Some("test") => {
                 own("test")?;
                 Self::parse_test(&args[1..])
@@ -136,6 +142,7 @@ mod tests {
         assert_eq!(parsed("--help"), Ok(Call::Help));
         assert_eq!(parsed("train --help"), Ok(Call::Kiln { features: vec![], args: words("train --help") }));
         assert_eq!(parsed("tidy --write"), Ok(Call::Tidy { write: true }));
+        assert_eq!(parsed("bench train --help"), Ok(Call::Bench { args: words("train --help") }));
         assert_eq!(parsed("kiln --help"), Ok(Call::Kiln { features: vec![], args: words("--help") }));
     }
 
@@ -147,6 +154,7 @@ mod tests {
             ("tidy now", "`now`"),
             ("test resume", "`resume`"),
             ("docs --features wgpu", "--features"),
+            ("bench train --features wgpu", "--features"),
         ] {
             assert!(parsed(typed).expect_err(typed).contains(word), "{typed}");
         }

@@ -17,6 +17,7 @@ of the project:
   test [--backends] [-- ARGS]  formatting, lints, layout rules, all tests; ARGS go to the test programs
   tidy [--write]               the layout rules alone; --write renews the README's table of models
   docs                         the documentation, in target/doc
+  bench train|eval|memory      our times and memory beside PyTorch's: --peer-python PATH, --help
 
 of the library, run by `kiln` (built first; `cargo xtask VERB --help` explains each):
   train [CONFIG]               runs an experiment; without CONFIG the quickstart
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Ok(Call::Test { backends, args }) => verbs::test(backends, &args),
         Ok(Call::Tidy { write }) => verbs::tidy(write),
         Ok(Call::Docs) => verbs::docs(),
+        Ok(Call::Bench { args }) => verbs::bench(&args),
         Ok(Call::Kiln { features, args }) => verbs::kiln(&features, &args),
         Err(message) => {
             eprintln!("error: {message}; `cargo xtask --help` lists the verbs");

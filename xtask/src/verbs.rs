@@ -75,7 +75,7 @@ pub fn tidy(write: bool) -> Result<u8, String> {
 
 /// What is wrong with the README's table of models, or the exit code of what failed before that could be seen.
 fn model_table(write: bool) -> Result<Result<Option<Violation>, u8>, String> {
-    let program = match build(&[])? {
+    let program = match build("kiln", &[])? {
         Ok(program) => program,
         Err(code) => return Ok(Err(code)),
     };
@@ -111,20 +111,29 @@ pub fn docs() -> Result<u8, String> {
 
 /// Builds `kiln` and becomes it.
 pub fn kiln(features: &[String], args: &[OsString]) -> Result<u8, String> {
-    match build(features)? {
+    become_built("kiln", features, args)
+}
+
+/// Builds `kiln-bench` and becomes it.
+pub fn bench(args: &[OsString]) -> Result<u8, String> {
+    become_built("kiln-bench", &[], args)
+}
+
+fn become_built(package: &str, features: &[String], args: &[OsString]) -> Result<u8, String> {
+    match build(package, features)? {
         Ok(program) => become_program(Command::new(program).args(args)),
         Err(code) => Ok(code),
     }
 }
 
-/// Builds `kiln`; gives the program, or cargo's exit code.
-fn build(features: &[String]) -> Result<Result<PathBuf, u8>, String> {
+/// Builds a package's program of the same name; gives the program, or cargo's exit code.
+fn build(package: &str, features: &[String]) -> Result<Result<PathBuf, u8>, String> {
     let root = root();
     let metadata = metadata(&root)?;
     let target = PathBuf::from(metadata["target_directory"].as_str().unwrap_or("target"));
-    let built = target.join("release").join(format!("kiln{}", std::env::consts::EXE_SUFFIX)).exists();
+    let built = target.join("release").join(format!("{package}{}", std::env::consts::EXE_SUFFIX)).exists();
     let mut command =
-        cargo(&["build", "--release", "--package", "kiln", "--message-format=json-render-diagnostics"]);
+        cargo(&["build", "--release", "--package", package, "--message-format=json-render-diagnostics"]);
     command.arg("--manifest-path").arg(root.join("Cargo.toml"));
     if !features.is_empty() {
         command.arg("--features").arg(features.join(","));
@@ -141,15 +150,15 @@ fn build(features: &[String]) -> Result<Result<PathBuf, u8>, String> {
     let messages = String::from_utf8_lossy(&output.stdout);
     let mut programs = messages.lines().filter_map(|line| {
         let message: Value = serde_json::from_str(line).ok()?;
-        (message["target"]["name"] == "kiln").then(|| message["executable"].as_str().map(PathBuf::from))?
+        (message["target"]["name"] == package).then(|| message["executable"].as_str().map(PathBuf::from))?
     });
-    programs.next_back().map(Ok).ok_or_else(|| "cargo built `kiln` but named no program".into())
+    programs.next_back().map(Ok).ok_or_else(|| format!("cargo built `{package}` but named no program"))
 }
 
 /// A few training steps on each of the other backends.
 fn other_backends() -> Result<u8, String> {
     let features = BACKENDS.map(|(feature, _)| feature.to_string());
-    let program = match build(&features)? {
+    let program = match build("kiln", &features)? {
         Ok(program) => program,
         Err(code) => return Ok(code),
     };

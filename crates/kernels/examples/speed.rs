@@ -9,6 +9,7 @@ use kiln_kernels::Isa;
 use kiln_kernels::conv::{Conv, forward, input_gradient, weight_gradient};
 
 fn main() {
+    kiln_kernels::keep_freed_memory();
     println!("{:32} {:>8} {:>8} {:>8}   GFLOP/s", "", "output", "dx", "dw");
     // Batch, channels in and out, side, kernel, stride, padding.
     let rows = [
@@ -33,6 +34,7 @@ fn main() {
             stride: [stride; 2],
             padding: [(pad, pad); 2],
             dilation: [1; 2],
+            groups: 1,
         };
         let Some([high, wide]) = conv.out() else { continue };
         let x = vec![0.5f32; batch * input * side * side];
@@ -41,7 +43,7 @@ fn main() {
         let giga = 2e-9 * (grad.len() * input * kernel * kernel) as f64;
         let isa = Isa::best();
         let rates = [
-            fastest(|| forward(isa, &conv, black_box(&x), &weight)),
+            fastest(|| forward(isa, &conv, black_box(&x), &weight, None)),
             fastest(|| input_gradient(isa, &conv, black_box(&weight), &grad)),
             fastest(|| weight_gradient(isa, &conv, black_box(&x), &grad)),
         ]

@@ -37,9 +37,9 @@ impl Isa {
 ///
 /// A multiply-add is fused by `fused(a, b, c)` where the instructions have it (a library call where they have not).
 macro_rules! for_every_isa {
-    ($(#[$doc:meta])* pub fn $name:ident($($arg:ident: $kind:ty),* $(,)?) $(-> $out:ty)? $body:block) => {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $kind:ty),* $(,)?) $(-> $out:ty)? $body:block) => {
         $(#[$doc])*
-        pub fn $name(isa: $crate::isa::Isa, $($arg: $kind),*) $(-> $out)? {
+        $vis fn $name(isa: $crate::isa::Isa, $($arg: $kind),*) $(-> $out)? {
             #[inline(always)]
             fn body($($arg: $kind),*) $(-> $out)? $body
 

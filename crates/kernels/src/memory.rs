@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
+use std::ops::{Deref, DerefMut};
 
 /// One cache line, so that scratch begins on one.
 #[derive(Clone, Copy)]
@@ -9,24 +10,73 @@ use std::mem::MaybeUninit;
 struct Line([f32; 16]);
 
 thread_local! {
-    /// Grows to the largest need of its thread and stays: no allocation per image, none per step.
-    static SCRATCH: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
+    /// What [`Buffer`]s of this thread left behind.
+    static LEFT: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lends `len` floats of this thread's scratch, with whatever an earlier user left in them.
-///
-/// # Panics
-/// If the work itself asks for scratch.
-pub fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
-    SCRATCH.with(|scratch| {
-        let mut lines = scratch.borrow_mut();
+/// Buffers that a thread keeps at most: as many as one kernel has at a time.
+const KEPT: usize = 6;
+
+/// Floats for a while, with whatever an earlier user left in them: no allocation per image, none per step. They begin on a
+/// cache line.
+pub struct Buffer {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+impl Buffer {
+    /// The smallest that this thread has and that is large enough, or a new one.
+    pub fn of(len: usize) -> Self {
         let needed = len.div_ceil(16);
-        if lines.len() < needed {
-            lines.resize(needed, Line([0.0; 16]));
-        }
-        // SAFETY: a `Line` is 16 floats without padding, and the slice ends within `lines`.
-        work(unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast::<f32>(), len) })
-    })
+        let lines = LEFT.with_borrow_mut(|left| {
+            let fits = (0..left.len()).filter(|&i| left[i].len() >= needed).min_by_key(|&i| left[i].len());
+            fits.map(|index| left.swap_remove(index))
+        });
+        Self { lines: lines.unwrap_or_else(|| vec![Line([0.0; 16]); needed]), len }
+    }
+
+    /// Floats that are all zero.
+    pub fn zeros(len: usize) -> Self {
+        let mut buffer = Self::of(len);
+        buffer.fill(0.0);
+        buffer
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        // SAFETY: a `Line` is 16 floats without padding, and there are lines for `len` floats.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast::<f32>(), self.len) }
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as above, and `self` is borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast::<f32>(), self.len) }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let lines = std::mem::take(&mut self.lines);
+        // At a thread's end its list is gone already.
+        let _ = LEFT.try_with(|left| {
+            let mut left = left.borrow_mut();
+            left.push(lines);
+            if left.len() > KEPT {
+                let smallest = (0..left.len()).min_by_key(|&i| left[i].len());
+                smallest.map(|index| left.swap_remove(index));
+            }
+        });
+    }
+}
+
+/// Lends `len` floats of this thread's, with whatever an earlier user left in them.
+pub fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
+    work(&mut Buffer::of(len))
 }
 
 /// Tells glibc to keep what is freed for the next step. It is a setting of the whole process, so it is the program's to
@@ -46,8 +96,8 @@ pub fn keep_freed_memory() {
 }
 
 /// A vector that threads fill side by side, each its own part.
-pub struct Output {
-    values: Vec<f32>,
+pub struct Output<T = f32> {
+    values: Vec<T>,
 }
 
 impl Output {
@@ -55,15 +105,24 @@ impl Output {
     pub fn unwritten(len: usize) -> Self {
         Self { values: Vec::with_capacity(len) }
     }
+}
 
-    /// Where the floats go.
-    pub fn shared(&mut self) -> SharedMut {
+impl Output<u8> {
+    /// Room for `len` bytes that are not yet written.
+    pub fn unwritten_bytes(len: usize) -> Self {
+        Self { values: Vec::with_capacity(len) }
+    }
+}
+
+impl<T> Output<T> {
+    /// Where the values go.
+    pub fn shared(&mut self) -> SharedMut<T> {
         SharedMut { start: self.values.as_mut_ptr(), len: self.values.capacity() }
     }
 
     /// # Safety
-    /// The first `len` floats must have been written.
-    pub unsafe fn written(mut self, len: usize) -> Vec<f32> {
+    /// The first `len` values must have been written.
+    pub unsafe fn written(mut self, len: usize) -> Vec<T> {
         assert!(len <= self.values.capacity());
         // SAFETY: the caller's promise.
         unsafe { self.values.set_len(len) };
@@ -72,20 +131,27 @@ impl Output {
 }
 
 /// A mutable slice that is shared by threads which promise to keep to disjoint parts of it.
-#[derive(Clone, Copy)]
-pub struct SharedMut {
-    start: *mut f32,
+pub struct SharedMut<T = f32> {
+    start: *mut T,
     len: usize,
 }
 
 // SAFETY: all access is through `part` and `at`, whose callers promise disjoint parts.
-unsafe impl Send for SharedMut {}
+unsafe impl<T: Send> Send for SharedMut<T> {}
 // SAFETY: as above.
-unsafe impl Sync for SharedMut {}
+unsafe impl<T: Send> Sync for SharedMut<T> {}
 
-impl SharedMut {
+impl<T> Clone for SharedMut<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for SharedMut<T> {}
+
+impl<T> SharedMut<T> {
     /// Shares a slice; the borrow must outlive every use.
-    pub fn of(values: &mut [f32]) -> Self {
+    pub fn of(values: &mut [T]) -> Self {
         Self { start: values.as_mut_ptr(), len: values.len() }
     }
 
@@ -96,7 +162,7 @@ impl SharedMut {
     ///
     /// # Panics
     /// If the part is not within the slice.
-    pub unsafe fn blank<'a>(self, start: usize, len: usize) -> &'a mut [MaybeUninit<f32>] {
+    pub unsafe fn blank<'a>(self, start: usize, len: usize) -> &'a mut [MaybeUninit<T>] {
         assert!(start + len <= self.len);
         // SAFETY: within the slice by the assertion; alive and unaliased by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start).cast(), len) }
@@ -107,7 +173,7 @@ impl SharedMut {
     ///
     /// # Panics
     /// If the part is not within the slice.
-    pub unsafe fn part<'a>(self, start: usize, len: usize) -> &'a mut [f32] {
+    pub unsafe fn part<'a>(self, start: usize, len: usize) -> &'a mut [T] {
         assert!(start + len <= self.len);
         // SAFETY: within the slice by the assertion; alive, written and unaliased by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
@@ -117,7 +183,7 @@ impl SharedMut {
     ///
     /// # Panics
     /// If they are not within the slice.
-    pub fn at(self, index: usize, len: usize) -> *mut f32 {
+    pub fn at(self, index: usize, len: usize) -> *mut T {
         assert!(index + len <= self.len);
         self.start.wrapping_add(index)
     }

@@ -12,14 +12,17 @@ use burn::backend::autodiff::{
     grads::Gradients,
     ops::{Backward, Ops, OpsKind},
 };
-use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Tensor};
 
+use crate::gradient::{leave, take};
 use crate::layers;
-use crate::ops::{KernelGradients, Kernels};
+use crate::norm::{Statistics, Then};
+use crate::ops::conv::{ConvGradients, ConvOps};
+use crate::ops::join::{JoinOps, Parts, cat_channels};
+use crate::ops::norm::{self, NormGradients, NormOps, ThenOf, batch_norm_train};
 
 type FlexTensor = FloatTensor<Flex>;
 
@@ -44,7 +47,7 @@ pub fn norm_relu_conv(
 ) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
     let on_flex = |part: &Tensor<4>| part.clone().inner().try_into_primitive::<Flex>().ok();
     let kept: Option<Vec<FlexTensor>> = parts.iter().map(on_flex).collect();
-    let x = Tensor::cat(parts, 1);
+    let x = cat_channels(parts);
     match kept {
         Some(kept) if options.groups == 1 && x.dtype() == DType::F32 => {
             let (y, mean, variance) = <Dispatch as Recompute>::norm_relu_conv(
@@ -59,8 +62,8 @@ pub fn norm_relu_conv(
             (Tensor::from_dispatch(y), Tensor::from_dispatch(mean), Tensor::from_dispatch(variance))
         }
         _ => {
-            let (x, mean, variance) = layers::batch_norm_train(x, gamma, beta, epsilon);
-            (layers::conv2d(layers::relu(x), weight, None, options), mean, variance)
+            let (x, [mean, variance]) = batch_norm_train(x, [gamma, beta], Then::Relu, epsilon);
+            (layers::conv2d(x, weight, None, options), mean, variance)
         }
     }
 }
@@ -90,8 +93,8 @@ impl Recompute for Flex {
         options: ConvOptions<2>,
         epsilon: f64,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
-        let (x, mean, variance) = Self::normalize_train(x, gamma, beta, epsilon);
-        (Self::convolve(Self::rectify(x), weight, options), mean, variance)
+        let (x, mean, variance) = Self::normalize_train(x, gamma, beta, ThenOf::Relu, epsilon);
+        (Self::convolve(x, weight, options), mean, variance)
     }
 }
 
@@ -142,24 +145,25 @@ impl Backward<Flex, 4> for NormReluConv {
     type State = Kept;
 
     fn backward(self, ops: Ops<Kept, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<Flex>(&ops.node);
+        let grad = take!(Flex, grads, ops.node);
         let Kept { parts, gamma, beta, weight, options, epsilon } = ops.state;
-        let x = Flex::float_cat(parts, 1);
+        let x = Flex::join(Parts(parts));
         // By the batch's statistics as before, not by those it gave: so every value is the same to the last bit.
-        let (y, mean, variance) = Flex::normalize_train(x.clone(), gamma.clone(), beta, epsilon);
-        let y = Flex::rectify(y);
+        let affine = [gamma.clone(), beta.clone()];
+        let (y, mean, variance) = Flex::normalize_train(x.clone(), gamma, beta, ThenOf::Relu, epsilon);
         let (shape, weight_shape) = (x.shape().dims(), weight.shape().dims());
-        let weight_grad =
-            Flex::convolve_weight_gradient(weight_shape, y.clone(), grad.clone(), options.clone());
+        let weight_grad = Flex::convolve_weight_gradient(weight_shape, y, grad.clone(), options.clone());
         let grad = Flex::convolve_input_gradient(shape, weight, grad, options);
-        let grad = Flex::rectify_gradient(y, grad);
-        let [x_grad, gamma_grad, beta_grad] =
-            Flex::normalize_train_gradient(x, gamma, [mean, variance], grad, epsilon);
-        let gradients = [x_grad, gamma_grad, beta_grad, weight_grad];
+        let kept = norm::Kept {
+            affine,
+            statistics: [mean, variance],
+            source: Statistics::OfBatch,
+            then: ThenOf::Relu,
+            epsilon,
+        };
+        let gradients = Flex::normalize_gradients(x, kept, grad).into_iter().chain([weight_grad]);
         for (node, gradient) in ops.parents.into_iter().zip(gradients) {
-            if let Some(node) = node {
-                grads.register::<Flex>(node.id, gradient);
-            }
+            leave!(Flex, grads, node, gradient);
         }
     }
 }
@@ -169,6 +173,7 @@ mod tests {
     use burn::tensor::{Device, Distribution, TensorData};
 
     use super::*;
+    use crate::ops::activation::relu;
 
     type Forward = fn(Vec<Tensor<4>>, [Tensor<1>; 2], Tensor<4>, ConvOptions<2>) -> [Tensor<4>; 3];
 
@@ -189,8 +194,8 @@ mod tests {
         options: ConvOptions<2>,
     ) -> [Tensor<4>; 3] {
         let x = Tensor::cat(parts, 1);
-        let (x, mean, variance) = layers::batch_norm_train(x, gamma, beta, 1e-5);
-        let y = layers::conv2d(layers::relu(x), weight, None, options);
+        let (x, [mean, variance]) = batch_norm_train(x, [gamma, beta], Then::Nothing, 1e-5);
+        let y = layers::conv2d(relu(x), weight, None, options);
         [y, mean.reshape([1, -1, 1, 1]), variance.reshape([1, -1, 1, 1])]
     }
 

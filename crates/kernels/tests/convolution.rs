@@ -45,12 +45,13 @@ impl Case {
             let pair = |draw: &mut Draw, low, high| [draw.between(low, high), draw.between(low, high)];
             let conv = Conv {
                 batch: draw.between(1, 5),
-                channels: pair(draw, 1, 19),
-                size: pair(draw, 1, 23),
+                channels: pair(draw, 1, if cfg!(miri) { 5 } else { 50 }),
+                size: pair(draw, 1, if cfg!(miri) { 7 } else { 23 }),
                 kernel: pair(draw, 1, 5),
                 stride: pair(draw, 1, 3),
                 padding: [0, 1].map(|_| (draw.between(0, 2), draw.between(0, 2))),
                 dilation: pair(draw, 1, 2),
+                groups: 1,
             };
             if conv.out().is_some() {
                 return Self::new(conv, draw);
@@ -60,7 +61,7 @@ impl Case {
 
     /// Calls `each` with the indices of output, input and weight of every product of the convolution.
     fn products(&self, mut each: impl FnMut(usize, usize, usize)) {
-        let Conv { batch, channels: [input, output], size, kernel, stride, padding, dilation } = self.conv;
+        let Conv { batch, channels: [input, output], size, kernel, stride, padding, dilation, .. } = self.conv;
         let out = self.conv.out().expect("the kernel fits");
         for n in 0..batch {
             for m in 0..output {
@@ -73,8 +74,8 @@ impl Case {
                                     let column = (x * stride[1] + j * dilation[1]).wrapping_sub(padding[1].0);
                                     if row < size[0] && column < size[1] {
                                         each(
-                                            ((n * output + m) * out[0] + y) * out[1] + x,
-                                            ((n * input + c) * size[0] + row) * size[1] + column,
+                                            ((n * out[0] + y) * out[1] + x) * output + m,
+                                            ((n * size[0] + row) * size[1] + column) * input + c,
                                             ((m * input + c) * kernel[0] + i) * kernel[1] + j,
                                         );
                                     }
@@ -98,7 +99,7 @@ impl Case {
         });
         for &isa in Isa::available() {
             let context = format!("{isa:?} {:?}", self.conv);
-            close(&conv::forward(isa, &self.conv, &self.x, &self.weight), &y, &format!("output, {context}"));
+            close(&conv::forward(isa, &self.conv, &self.x, &self.weight, None), &y, &format!("output, {context}"));
             let ours = conv::input_gradient(isa, &self.conv, &self.weight, &self.grad);
             close(&ours, &dx, &format!("input gradient, {context}"));
             let ours = conv::weight_gradient(isa, &self.conv, &self.x, &self.grad);
@@ -126,18 +127,20 @@ fn conv(batch: usize, channels: [usize; 2], side: usize, kernel: usize, stride: 
         stride: [stride; 2],
         padding: [(pad, pad); 2],
         dilation: [1; 2],
+        groups: 1,
     }
 }
 
 #[test]
-fn a_hundred_and_fifty_random_shapes_agree_with_plain_loops() {
+fn three_hundred_random_shapes_agree_with_plain_loops() {
     let mut draw = Draw(0x9E37_79B9_7F4A_7C15);
-    for _ in 0..150 {
+    for _ in 0..if cfg!(miri) { 10 } else { 300 } {
         Case::random(&mut draw).check();
     }
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "large")]
 fn the_shapes_of_the_networks_agree_with_plain_loops() {
     let mut draw = Draw(88_172_645_463_325_252);
     let rows = [
@@ -161,13 +164,63 @@ fn the_shapes_of_the_networks_agree_with_plain_loops() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "large")]
+fn three_by_three_kernels_of_many_channels_agree_with_plain_loops() {
+    let mut draw = Draw(0x2545_F491_4F6C_DD1D);
+    for _ in 0..12 {
+        let conv = Conv {
+            batch: draw.between(6, 9),
+            channels: [draw.between(16, 70), draw.between(16, 70)],
+            size: [draw.between(8, 18), draw.between(8, 18)],
+            kernel: [3; 2],
+            stride: [1; 2],
+            padding: [0, 1].map(|_| (draw.between(0, 2), draw.between(0, 2))),
+            dilation: [1; 2],
+            groups: 1,
+        };
+        Case::new(conv, &mut draw).check();
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "large")]
+fn a_bias_is_added_to_every_output() {
+    let mut draw = Draw(4242);
+    let rows = [
+        conv(2, [5, 20], 9, 3, 2, 1),
+        conv(2, [17, 33], 6, 1, 1, 0),
+        conv(8, [16, 40], 12, 3, 1, 1),
+        conv(1, [3, 7], 12, 5, 1, 2),
+        Conv { groups: 6, ..conv(2, [6, 6], 7, 3, 1, 1) },
+        Conv { groups: 2, ..conv(2, [6, 10], 7, 3, 1, 1) },
+    ];
+    for conv in rows {
+        let [x, weight] = [conv.batch * conv.channels[0] * conv.size[0] * conv.size[1], {
+            conv.channels[1] * conv.channels[0] / conv.groups * conv.kernel[0] * conv.kernel[1]
+        }]
+        .map(|len| draw.values(len));
+        let bias = draw.values(conv.channels[1]);
+        for &isa in Isa::available() {
+            let without = conv::forward(isa, &conv, &x, &weight, None);
+            let with = conv::forward(isa, &conv, &x, &weight, Some(&bias));
+            for (row, expected) in with.chunks(bias.len()).zip(without.chunks(bias.len())) {
+                for ((with, without), bias) in row.iter().zip(expected).zip(&bias) {
+                    assert!((with - (without + bias)).abs() < 1e-4, "{isa:?} {conv:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "large")]
 fn gradients_agree_with_finite_differences() {
     let mut draw = Draw(12_345);
     for _ in 0..5 {
         let mut case = Case::random(&mut draw);
         // L = sum(grad * y) is linear in each weight and input, so a difference of any size is exact but for rounding.
         let loss = |case: &Case| -> f64 {
-            let y = conv::forward(Isa::best(), &case.conv, &case.x, &case.weight);
+            let y = conv::forward(Isa::best(), &case.conv, &case.x, &case.weight, None);
             y.iter().zip(&case.grad).map(|(y, grad)| f64::from(*y) * f64::from(*grad)).sum()
         };
         let dx = conv::input_gradient(Isa::best(), &case.conv, &case.weight, &case.grad);
@@ -191,13 +244,14 @@ fn gradients_agree_with_finite_differences() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "large")]
 fn the_result_is_the_same_to_the_bit_on_any_number_of_threads() {
     let mut draw = Draw(777);
     let case = Case::new(conv(13, [16, 24], 12, 3, 1, 1), &mut draw);
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
         pool.install(|| {
-            let y = conv::forward(Isa::best(), &case.conv, &case.x, &case.weight);
+            let y = conv::forward(Isa::best(), &case.conv, &case.x, &case.weight, None);
             let dx = conv::input_gradient(Isa::best(), &case.conv, &case.weight, &case.grad);
             let dw = conv::weight_gradient(Isa::best(), &case.conv, &case.x, &case.grad);
             [y, dx, dw].map(|values| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>())

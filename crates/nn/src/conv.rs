@@ -1,10 +1,8 @@
-//! The settings that most convolutions and pools of the literature share.
+//! The settings that most convolutions of the literature share.
 
 use std::f64::consts::SQRT_2;
 
-use burn::prelude::*;
-
-use crate::{Conv2dConfig, Initializer, MaxPool2dConfig, PaddingConfig2d};
+use crate::{Conv2dConfig, Initializer, PaddingConfig2d};
 
 /// Normal with variance 2 / fan-in: He et al. 2015, equation 10.
 pub const KAIMING_FAN_IN: Initializer = Initializer::KaimingNormal { gain: SQRT_2, fan_out_only: false };
@@ -25,22 +23,10 @@ pub fn conv(channels: [usize; 2], kernel: usize, stride: usize) -> Conv2dConfig 
         .with_bias(false)
 }
 
-/// A square max pool without padding.
-pub fn max_pool(kernel: usize, stride: usize) -> MaxPool2dConfig {
-    MaxPool2dConfig::new([kernel; 2]).with_strides([stride; 2])
-}
-
-/// The mean of every channel.
-///
-/// # Shapes
-/// `[batch, channels, height, width]` to `[batch, channels]`
-pub fn global_average(x: Tensor<4>) -> Tensor<2> {
-    let [batch, channels, height, width] = x.dims();
-    x.reshape([batch, channels, height * width]).mean_dim(2).reshape([batch, channels])
-}
-
 #[cfg(test)]
 mod tests {
+    use burn::prelude::*;
+
     use super::*;
 
     #[test]
@@ -48,13 +34,5 @@ mod tests {
         let device = Device::flex();
         let x = Tensor::zeros([1, 2, 8, 6], &device);
         assert_eq!(conv([2, 5], 3, 2).init(&device).forward(x).dims(), [1, 5, 4, 3]);
-    }
-
-    #[test]
-    fn the_global_average_is_the_mean_of_each_channel() {
-        let x =
-            Tensor::<4>::from_data([[[[1.0, 2.0], [3.0, 6.0]], [[0.0, 0.0], [0.0, 4.0]]]], &Device::flex());
-        // (1 + 2 + 3 + 6) / 4 = 3 and 4 / 4 = 1.
-        global_average(x).into_data().assert_eq(&TensorData::from([[3.0f32, 1.0]]), true);
     }
 }

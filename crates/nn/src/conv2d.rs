@@ -6,7 +6,7 @@ use burn::module::{Content, DisplaySettings, ModuleDisplay, Param};
 use burn::prelude::*;
 use burn::tensor::ops::ConvOptions;
 
-use crate::{Initializer, PaddingConfig2d};
+use crate::{Initializer, PaddingConfig2d, padding};
 
 /// The settings of a [`Conv2d`].
 #[derive(Config, Debug)]
@@ -95,20 +95,8 @@ impl Conv2d {
 
     /// What the kernels are told, for an input of these sides.
     pub(crate) fn options(&self, [height, width]: [usize; 2]) -> ConvOptions<2> {
-        let padding = match self.padding {
-            PaddingConfig2d::Valid => [(0, 0); 2],
-            PaddingConfig2d::Explicit(top, left, bottom, right) => [(top, bottom), (left, right)],
-            PaddingConfig2d::Same => [self.same(0, height), self.same(1, width)],
-        };
+        let padding = padding::pairs(&self.padding, self.kernel_size, self.stride, [height, width]);
         ConvOptions::new_with_padding(self.stride, padding, self.dilation, self.groups)
-    }
-
-    /// Zeros before and after one side of the input, for an output of its size (divided by the stride, rounded up).
-    /// As Burn's, whose function is private: the kernel counts without its dilation.
-    fn same(&self, side: usize, size: usize) -> (usize, usize) {
-        let reach = size.div_ceil(self.stride[side]).saturating_sub(1) * self.stride[side];
-        let total = (reach + self.kernel_size[side]).saturating_sub(size);
-        (total / 2, total - total / 2)
     }
 }
 

@@ -20,10 +20,20 @@ pub enum Layer {
     MaxPool(MaxPool2d),
 }
 
+/// Every layer of what the one before gives. A normalization and the ReLU behind it are one step.
+///
+/// # Shapes
+/// `[batch, channels, height, width]`, all but `batch` as the layers change them.
+pub fn sequence(layers: &[Layer], x: Tensor<4>) -> Tensor<4> {
+    match layers {
+        [] => x,
+        [Layer::Norm(norm), Layer::Relu(_), rest @ ..] => sequence(rest, norm.forward_relu(x)),
+        [layer, rest @ ..] => sequence(rest, layer.forward(x)),
+    }
+}
+
 impl Layer {
-    /// # Shapes
-    /// `[batch, channels, height, width]`, all but `batch` as the layer changes them.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         match self {
             Self::Conv(layer) => layer.forward(x),
             Self::Norm(layer) => layer.forward(x),

@@ -7,20 +7,27 @@ mod bias;
 mod conv;
 mod conv2d;
 mod layer;
+mod linear;
 mod norm;
+mod padding;
+mod pool;
 mod recompute;
+mod response_norm;
 
 pub use bias::constant_bias;
-pub use burn::nn::pool::{
-    AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, AvgPool2d, AvgPool2dConfig, MaxPool2d, MaxPool2dConfig,
-};
-pub use burn::nn::{
-    Dropout, DropoutConfig, Initializer, Linear, LinearConfig, LocalResponseNorm, LocalResponseNormConfig,
-    PaddingConfig2d, Relu,
-};
-pub use conv::{KAIMING_FAN_IN, KAIMING_FAN_OUT, conv, global_average, max_pool, padded};
+pub use burn::nn::{Dropout, DropoutConfig, Initializer, PaddingConfig2d, Relu};
+pub use conv::{KAIMING_FAN_IN, KAIMING_FAN_OUT, conv, padded};
 pub use conv2d::{Conv2d, Conv2dConfig};
-pub use kiln_kernels::relu;
-pub use layer::Layer;
+pub use kiln_kernels::{
+    add, add_relu, cat_channels, global_average, halves, hard_swish, interleave, leaky_relu, relu, relu6,
+    sigmoid, silu,
+};
+pub use layer::{Layer, sequence};
+pub use linear::{Linear, LinearConfig};
 pub use norm::{BatchNorm, BatchNormConfig};
+pub use pool::{
+    AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, AvgPool2d, AvgPool2dConfig, MaxPool2d, MaxPool2dConfig,
+    max_pool,
+};
 pub use recompute::norm_relu_conv;
+pub use response_norm::{LocalResponseNorm, LocalResponseNormConfig};

@@ -3,6 +3,7 @@
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Flag, ModuleDisplay, Param, RunningState};
 use burn::prelude::*;
+use kiln_kernels::Then;
 
 /// The settings of a [`BatchNorm`].
 #[derive(Config, Debug)]
@@ -71,33 +72,46 @@ impl BatchNorm {
     /// # Panics
     /// If the second side is not the layer's channels.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        self.normalize(x, Then::Nothing)
+    }
+
+    /// `relu(norm(x))`
+    ///
+    /// # Shapes
+    /// As [`Self::forward`].
+    pub fn forward_relu<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        self.normalize(x, Then::Relu)
+    }
+
+    /// `relu(norm(x) + skip)`
+    ///
+    /// # Shapes
+    /// As [`Self::forward`]; `skip` as `x`.
+    pub fn forward_add_relu<const D: usize>(&self, x: Tensor<D>, skip: Tensor<D>) -> Tensor<D> {
+        self.normalize(x, Then::AddRelu(skip))
+    }
+
+    fn normalize<const D: usize>(&self, x: Tensor<D>, then: Then<Tensor<D>>) -> Tensor<D> {
         let [channels] = self.gamma.dims();
         assert!(D >= 2 && x.dims()[1] == channels, "{:?} values for {channels} channels", x.dims());
-        let device = x.device();
+        let (device, affine) = (x.device(), [self.gamma.val(), self.beta.val()]);
         if device.is_autodiff() && self.training.is_enabled() {
-            return self.forward_train(x);
+            let count = x.dims().iter().product::<usize>() / channels;
+            let (x, statistics) = kiln_kernels::batch_norm_train(x, affine, then, self.epsilon);
+            self.update(statistics, count);
+            return x;
         }
         let running = [&self.running_mean, &self.running_var].map(|state| state.value().to_device(&device));
-        kiln_kernels::batch_norm(x, self.gamma.val(), self.beta.val(), running, self.epsilon)
+        kiln_kernels::batch_norm(x, affine, running, then, self.epsilon)
     }
 
-    fn forward_train<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let count = x.dims().iter().product::<usize>() / x.dims()[1];
-        let (x, mean, variance) =
-            kiln_kernels::batch_norm_train(x, self.gamma.val(), self.beta.val(), self.epsilon);
-        self.update(mean, variance, count);
-        x
-    }
-
-    /// Moves the running statistics towards those of a batch of `count` values a channel.
-    pub(crate) fn update(&self, mean: Tensor<1>, variance: Tensor<1>, count: usize) {
-        let device = mean.device();
-        // Of a single value there is no unbiased variance; the batch's own, zero, stays.
-        let unbiased = variance.mul_scalar(count as f64 / count.saturating_sub(1).max(1) as f64);
-        for (state, batch) in [(&self.running_mean, mean), (&self.running_var, unbiased)] {
-            let kept = state.value_sync().to_device(&device).mul_scalar(1.0 - self.momentum);
-            state.update(kept.add(batch.detach().mul_scalar(self.momentum)).detach());
-        }
+    /// Moves the running statistics towards mean and variance of a batch of `count` values a channel.
+    pub(crate) fn update(&self, batch: [Tensor<1>; 2], count: usize) {
+        let device = batch[0].device();
+        let states = [&self.running_mean, &self.running_var];
+        let running = states.map(|state| state.value_sync().to_device(&device));
+        let moved = kiln_kernels::running_statistics(running, batch, self.momentum, count);
+        states.into_iter().zip(moved).for_each(|(state, moved)| state.update(moved));
     }
 }
 
@@ -122,7 +136,7 @@ impl ModuleDisplay for BatchNorm {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Tolerance;
+    use burn::tensor::{Distribution, Tolerance, activation};
 
     use super::*;
 
@@ -152,6 +166,26 @@ mod tests {
                 -1.2881, -0.019564, 5.054581, 2.517509, -36.538307, -34.90532, -34.49707, -36.946552,
             ],
         );
+    }
+
+    #[test]
+    fn what_follows_the_layer_may_be_part_of_it() {
+        let plain = Device::flex();
+        plain.seed(1);
+        let layer = BatchNormConfig::new(3).init(&plain.clone().autodiff());
+        let four = || Tensor::<4>::random([2, 3, 4, 5], Distribution::Normal(1.0, 2.0), &plain);
+        let (x, skip) = (four(), four());
+        let check = |layer: BatchNorm, x: Tensor<4>, skip: Tensor<4>| {
+            let y = layer.forward(x.clone());
+            let alone = [activation::relu(y.clone()), activation::relu(y + skip.clone())];
+            let together = [layer.forward_relu(x.clone()), layer.forward_add_relu(x, skip)];
+            for (alone, together) in alone.into_iter().zip(together) {
+                together.into_data().assert_approx_eq(&alone.into_data(), Tolerance::<f32>::absolute(1e-6));
+            }
+        };
+        check(layer.clone(), x.clone().autodiff(), skip.clone().autodiff());
+        // By the running statistics, which have moved.
+        check(layer.valid(), x, skip);
     }
 
     #[test]

@@ -19,6 +19,6 @@ pub fn norm_relu_conv(norm: &BatchNorm, conv: &Conv2d, parts: Vec<Tensor<4>>) ->
     let (affine, options) = ([norm.gamma.val(), norm.beta.val()], conv.options([height, width]));
     let (x, mean, variance) =
         kiln_kernels::norm_relu_conv(parts, affine, conv.weight.val(), options, norm.epsilon);
-    norm.update(mean, variance, batch * height * width);
+    norm.update([mean, variance], batch * height * width);
     x
 }

@@ -1,4 +1,4 @@
-//! Local response normalization is Burn's; the models count on PyTorch's formula, which divides alpha by the size.
+//! Local response normalization has PyTorch's formula, which divides alpha by the size.
 
 use burn::prelude::*;
 use burn::tensor::Tolerance;

@@ -1,7 +1,5 @@
 //! Classification: one class an image.
 
-use burn::prelude::*;
-use burn::tensor::activation::log_softmax;
 use kiln_core::{Batch, Logits, Losses, Score, Task};
 
 use crate::ConfusionMatrix;
@@ -24,16 +22,6 @@ impl Classification {
     pub fn new(num_classes: usize) -> Self {
         Self { num_classes, label_smoothing: 0.0 }
     }
-
-    /// The mean over the batch of the cross entropy between the smoothed target and the softmax of `logits`.
-    fn cross_entropy(&self, logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
-        let log_probabilities = log_softmax(logits, 1);
-        let loss = log_probabilities.clone().gather(1, targets.unsqueeze_dim(1)).mean().neg();
-        match self.label_smoothing {
-            0.0 => loss,
-            spread => loss * (1.0 - spread) - log_probabilities.mean() * spread,
-        }
-    }
 }
 
 impl Task for Classification {
@@ -41,10 +29,10 @@ impl Task for Classification {
     type Score = ClassificationScore;
 
     fn loss(&self, logits: Logits, batch: &Batch) -> Losses {
-        let targets = Tensor::<1, Int>::from_data(classes(batch).as_slice(), &logits.main.device());
-        let losses = Losses::new("cross_entropy", self.cross_entropy(logits.main, targets.clone()));
-        let auxiliary =
-            logits.auxiliary.into_iter().map(|logits| self.cross_entropy(logits, targets.clone()));
+        let classes = classes(batch);
+        let cross_entropy = |logits| kiln_kernels::cross_entropy(logits, &classes, self.label_smoothing);
+        let losses = Losses::new("cross_entropy", cross_entropy(logits.main));
+        let auxiliary = logits.auxiliary.into_iter().map(cross_entropy);
         match auxiliary.reduce(|sum, loss| sum + loss) {
             Some(sum) => losses.and("auxiliary", sum * AUXILIARY_WEIGHT),
             None => losses,
@@ -83,7 +71,6 @@ impl Score for ClassificationScore {
         let logits = logits.main.into_data().convert::<f32>();
         let logits = logits.as_slice::<f32>().expect("converted to f32 above");
         for (row, target) in logits.chunks(num_classes).zip(classes(batch)) {
-            let target = target as usize;
             // Of equal logits the first wins, as PyTorch's argmax has it.
             let ahead =
                 |index: usize| row[index] > row[target] || (row[index] == row[target] && index < target);
@@ -100,14 +87,15 @@ impl Score for ClassificationScore {
     }
 }
 
-fn classes(batch: &Batch) -> Vec<i64> {
+fn classes(batch: &Batch) -> Vec<usize> {
     let class =
         |truth: &kiln_core::Truth| truth.class.expect("a data set for classification has a class an image");
-    batch.truths.iter().map(|truth| class(truth) as i64).collect()
+    batch.truths.iter().map(class).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use burn::prelude::*;
     use kiln_core::Truth;
 
     use super::*;

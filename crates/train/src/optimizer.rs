@@ -10,6 +10,7 @@ use burn::module::{ModuleMapper, Param};
 use burn::optim::GradientsParams;
 use burn::prelude::*;
 use kiln_core::{Error, Result};
+use kiln_kernels::{Adam, Sgd};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
@@ -155,58 +156,26 @@ impl OptimizerConfig {
     ) -> Tensor<1> {
         past.steps += 1;
         let decay = |weight_decay: f64| if decays { weight_decay } else { 0.0 };
-        match *self {
+        let plain = |betas, eps| Adam { rate, betas, eps, l2: 0.0, shrink: 1.0, steps: past.steps };
+        let step = match *self {
             Self::Sgd { momentum, nesterov, weight_decay, dampening, .. } => {
-                let grad = with_l2(grad, &x, decay(weight_decay));
-                if momentum == 0.0 {
-                    return x - grad * rate;
-                }
-                let velocity = match past.first.take() {
-                    // PyTorch's first velocity is the gradient itself, whatever the dampening.
-                    None => grad.clone(),
-                    Some(velocity) => velocity * momentum + grad.clone() * (1.0 - dampening),
-                };
-                past.first = Some(velocity.clone());
-                match nesterov {
-                    true => x - (grad + velocity * momentum) * rate,
-                    false => x - velocity * rate,
-                }
+                let step = Sgd { rate, momentum, dampening, nesterov, l2: decay(weight_decay) };
+                let (x, velocity) = kiln_kernels::sgd(x, grad, past.first.take(), step);
+                past.first = velocity;
+                return x;
             }
             Self::Adam { betas, eps, weight_decay, .. } => {
-                let grad = with_l2(grad, &x, decay(weight_decay));
-                x - adaptive(rate, betas, eps, grad, past)
+                Adam { l2: decay(weight_decay), ..plain(betas, eps) }
             }
             Self::AdamW { betas, eps, weight_decay, .. } => {
-                let x = match decay(weight_decay) {
-                    0.0 => x,
-                    weight_decay => x * (1.0 - rate * weight_decay),
-                };
-                x - adaptive(rate, betas, eps, grad, past)
+                Adam { shrink: 1.0 - rate * decay(weight_decay), ..plain(betas, eps) }
             }
-        }
+        };
+        let moments = past.first.take().zip(past.second.take());
+        let (x, [first, second]) = kiln_kernels::adam(x, grad, moments.map(<[_; 2]>::from), step);
+        (past.first, past.second) = (Some(first), Some(second));
+        x
     }
-}
-
-fn with_l2(grad: Tensor<1>, x: &Tensor<1>, weight_decay: f64) -> Tensor<1> {
-    match weight_decay {
-        0.0 => grad,
-        weight_decay => grad + x.clone() * weight_decay,
-    }
-}
-
-/// Adam's step: the first moment over the root of the second, both corrected for having started at 0.
-fn adaptive(rate: f64, betas: [f64; 2], eps: f64, grad: Tensor<1>, past: &mut Moments) -> Tensor<1> {
-    let average = |past: Option<Tensor<1>>, now: Tensor<1>, beta: f64| match past {
-        None => now * (1.0 - beta),
-        Some(past) => past * beta + now * (1.0 - beta),
-    };
-    let first = average(past.first.take(), grad.clone(), betas[0]);
-    let second = average(past.second.take(), grad.square(), betas[1]);
-    past.first = Some(first.clone());
-    past.second = Some(second.clone());
-    let corrections = betas.map(|beta| 1.0 - beta.powf(past.steps as f64));
-    let root = second.sqrt() / corrections[1].sqrt() + eps;
-    first / root * (rate / corrections[0])
 }
 
 /// What an optimizer remembers of one parameter, flat.

@@ -9,18 +9,19 @@ use super::files::File;
 
 /// A crate and what it may depend on; `models` stands for all crates under `crates/models/`. What tests
 /// depend on is free.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("kiln-core", &[]),
     ("kiln-kernels", &[]),
     ("kiln-nn", &["kiln-core", "kiln-kernels"]),
     ("models", &["kiln-core", "kiln-nn"]),
     ("kiln-zoo", &["kiln-core", "kiln-nn", "models"]),
     ("kiln-data", &["kiln-core"]),
-    ("kiln-tasks", &["kiln-core"]),
-    ("kiln-train", &["kiln-core"]),
+    ("kiln-tasks", &["kiln-core", "kiln-kernels"]),
+    ("kiln-train", &["kiln-core", "kiln-kernels"]),
     ("kiln-graph", &["kiln-core", "kiln-nn"]),
     ("kiln-explain", &["kiln-core", "kiln-nn", "kiln-graph"]),
     ("kiln", &[ANY]),
+    ("kiln-bench", &["kiln-core", "kiln-kernels", "kiln-nn", "kiln-tasks", "kiln-train", "kiln-zoo"]),
     ("xtask", &[]),
 ];
 

@@ -16,7 +16,7 @@ use burn::prelude::*;
 use kiln_core::Network;
 use kiln_nn::{
     AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, Conv2d, Conv2dConfig, Dropout, DropoutConfig, Initializer,
-    Layer, Linear, LinearConfig, LocalResponseNormConfig, Relu, constant_bias, max_pool, padded,
+    Layer, Linear, LinearConfig, LocalResponseNormConfig, Relu, constant_bias, max_pool, padded, sequence,
 };
 
 /// The two published networks of this name.
@@ -152,7 +152,7 @@ impl AlexNet {
     /// # Shapes
     /// `[batch, 3, height, width]` to `[batch, 256, rows, columns]`: 6x6 from the published sizes, at about 1/32
     pub fn features(&self, images: Tensor<4>) -> Tensor<4> {
-        self.features.iter().fold(images, |x, layer| layer.forward(x))
+        sequence(&self.features, images)
     }
 }
 

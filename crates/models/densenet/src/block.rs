@@ -3,7 +3,7 @@
 use burn::prelude::*;
 use kiln_nn::{
     AvgPool2d, AvgPool2dConfig, BatchNorm, BatchNormConfig, Conv2d, Dropout, DropoutConfig, KAIMING_FAN_IN,
-    conv, norm_relu_conv, relu,
+    cat_channels, conv, norm_relu_conv,
 };
 
 use crate::Activations;
@@ -28,7 +28,7 @@ impl Composite {
         let trains = parts[0].device().is_autodiff() && norm.training.is_enabled();
         let x = match self.activations {
             Activations::Recompute if trains => norm_relu_conv(norm, conv, parts),
-            _ => conv.forward(relu(norm.forward(Tensor::cat(parts, 1)))),
+            _ => conv.forward(norm.forward_relu(cat_channels(parts))),
         };
         self.dropout.forward(x)
     }

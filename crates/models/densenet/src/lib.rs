@@ -13,8 +13,8 @@ mod named;
 use burn::prelude::*;
 use kiln_core::Network;
 use kiln_nn::{
-    BatchNorm, BatchNormConfig, Conv2d, KAIMING_FAN_IN, Linear, LinearConfig, MaxPool2d, constant_bias, conv,
-    global_average, max_pool, padded, relu,
+    BatchNorm, BatchNormConfig, Conv2d, KAIMING_FAN_IN, Linear, LinearConfig, MaxPool2d, cat_channels,
+    constant_bias, conv, global_average, max_pool, padded,
 };
 
 use block::{Bottleneck, Composite, DenseLayer, PlainLayer, Transition};
@@ -206,14 +206,14 @@ impl Step {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         match self {
             Self::Conv(conv) => conv.forward(x),
-            Self::Norm(norm) => relu(norm.forward(x)),
+            Self::Norm(norm) => norm.forward_relu(x),
             Self::Pool(pool) => pool.forward(x),
             Self::Block(layers) => {
                 let mut parts = vec![x];
                 for layer in layers.iter() {
                     parts.push(layer.forward(parts.clone()));
                 }
-                Tensor::cat(parts, 1)
+                cat_channels(parts)
             }
             Self::Transition(transition) => transition.forward(x),
         }

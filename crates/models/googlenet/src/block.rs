@@ -3,8 +3,8 @@
 use burn::prelude::*;
 use kiln_nn::{
     AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, AvgPool2d, AvgPool2dConfig, BatchNorm, BatchNormConfig,
-    Conv2d, Dropout, DropoutConfig, Initializer, Linear, LinearConfig, MaxPool2d, constant_bias, conv,
-    max_pool, padded, relu,
+    Conv2d, Dropout, DropoutConfig, Initializer, Linear, LinearConfig, MaxPool2d, cat_channels,
+    constant_bias, conv, max_pool, padded, relu,
 };
 
 use crate::Version;
@@ -46,10 +46,10 @@ impl ConvRelu {
 
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let x = self.conv.forward(x);
-        relu(match &self.bn {
-            Some(bn) => bn.forward(x),
-            None => x,
-        })
+        match &self.bn {
+            Some(bn) => bn.forward_relu(x),
+            None => relu(x),
+        }
     }
 }
 
@@ -100,7 +100,7 @@ impl Inception {
         let branch2 = self.branch2.1.forward(self.branch2.0.forward(x.clone()));
         let branch3 = self.branch3.1.forward(self.branch3.0.forward(x.clone()));
         let branch4 = self.branch4.1.forward(self.branch4.0.forward(x));
-        Tensor::cat(vec![branch1, branch2, branch3, branch4], 1)
+        cat_channels(vec![branch1, branch2, branch3, branch4])
     }
 }
 

@@ -16,6 +16,7 @@ use burn::prelude::*;
 use kiln_core::Network;
 use kiln_nn::{
     Dropout, DropoutConfig, Layer, Linear, LocalResponseNormConfig, MaxPool2d, global_average, max_pool,
+    sequence,
 };
 
 use block::{Auxiliary, ConvRelu, Inception, linear};
@@ -142,9 +143,9 @@ impl GoogLeNet {
 
     fn up_to_4a(&self, images: Tensor<4>) -> Tensor<4> {
         let x = self.conv1.forward(images);
-        let x = self.pool1.iter().fold(x, |x, layer| layer.forward(x));
+        let x = sequence(&self.pool1, x);
         let x = self.conv3.forward(self.conv2.forward(x));
-        let x = self.pool2.iter().fold(x, |x, layer| layer.forward(x));
+        let x = sequence(&self.pool2, x);
         let x = self.inception3b.forward(self.inception3a.forward(x));
         self.inception4a.forward(self.pool3.forward(x))
     }

@@ -1,7 +1,7 @@
 //! The two residual blocks of Figure 5: y = F(x) + x.
 
 use burn::prelude::*;
-use kiln_nn::{BatchNorm, BatchNormConfig, Conv2d, Initializer, KAIMING_FAN_OUT, conv, relu};
+use kiln_nn::{BatchNorm, BatchNormConfig, Conv2d, Initializer, KAIMING_FAN_OUT, conv};
 
 /// A residual block of either kind.
 #[derive(Module, Debug)]
@@ -46,9 +46,8 @@ impl BasicBlock {
 
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let shortcut = shortcut(&self.downsample, x.clone());
-        let x = relu(self.bn1.forward(self.conv1.forward(x)));
-        let x = self.bn2.forward(self.conv2.forward(x));
-        relu(x + shortcut)
+        let x = self.bn1.forward_relu(self.conv1.forward(x));
+        self.bn2.forward_add_relu(self.conv2.forward(x), shortcut)
     }
 }
 
@@ -86,10 +85,9 @@ impl Bottleneck {
 
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let shortcut = shortcut(&self.downsample, x.clone());
-        let x = relu(self.bn1.forward(self.conv1.forward(x)));
-        let x = relu(self.bn2.forward(self.conv2.forward(x)));
-        let x = self.bn3.forward(self.conv3.forward(x));
-        relu(x + shortcut)
+        let x = self.bn1.forward_relu(self.conv1.forward(x));
+        let x = self.bn2.forward_relu(self.conv2.forward(x));
+        self.bn3.forward_add_relu(self.conv3.forward(x), shortcut)
     }
 }
 

@@ -3,8 +3,8 @@
 use burn::prelude::*;
 use kiln_core::Network;
 use kiln_nn::{
-    BatchNorm, BatchNormConfig, Conv2d, KAIMING_FAN_IN, Linear, LinearConfig, constant_bias, conv,
-    global_average, relu,
+    BatchNorm, BatchNormConfig, Conv2d, KAIMING_FAN_IN, Linear, LinearConfig, cat_channels, constant_bias,
+    conv, global_average, max_pool,
 };
 
 /// How a shortcut gets its shape where the block's output has another (Section 3.3).
@@ -83,7 +83,7 @@ impl Network for CifarResNet {
     /// # Shapes
     /// `[batch, 3, height, width]` (32 in the paper) to logits `[batch, num_classes]`
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = relu(self.bn1.forward(self.conv1.forward(images)));
+        let x = self.bn1.forward_relu(self.conv1.forward(images));
         let stages = [&self.layer1, &self.layer2, &self.layer3];
         let x = stages.into_iter().flatten().fold(x, |x, block| block.forward(x));
         self.fc.forward(global_average(x))
@@ -105,9 +105,8 @@ impl CifarBlock {
             Some((conv, norm)) => norm.forward(conv.forward(x.clone())),
             None => self.padded(x.clone()),
         };
-        let x = relu(self.bn1.forward(self.conv1.forward(x)));
-        let x = self.bn2.forward(self.conv2.forward(x));
-        relu(x + shortcut)
+        let x = self.bn1.forward_relu(self.conv1.forward(x));
+        self.bn2.forward_add_relu(self.conv2.forward(x), shortcut)
     }
 
     /// Option A: what is missing in channels is zero, half of it before and half behind.
@@ -116,10 +115,11 @@ impl CifarBlock {
         if input == output {
             return x;
         }
-        let x = x.slice(s![.., .., ..;2, ..;2]);
+        // The maximum of a single pixel is the pixel.
+        let x = max_pool(1, 2).init().forward(x);
         let [batch, _, height, width] = x.dims();
         let zeros = Tensor::zeros([batch, (output - input) / 2, height, width], &x.device());
-        Tensor::cat(vec![zeros.clone(), x, zeros], 1)
+        cat_channels(vec![zeros.clone(), x, zeros])
     }
 }
 

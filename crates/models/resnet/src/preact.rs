@@ -5,7 +5,7 @@
 //! alone.
 
 use burn::prelude::*;
-use kiln_nn::{BatchNorm, BatchNormConfig, Conv2d, KAIMING_FAN_OUT, conv, relu};
+use kiln_nn::{BatchNorm, BatchNormConfig, Conv2d, KAIMING_FAN_OUT, add, conv};
 
 /// A pre-activated residual unit of either kind.
 #[derive(Module, Debug)]
@@ -61,8 +61,8 @@ impl PreActBasic {
         let activated = activated(&self.norm1, x.clone());
         let shortcut = shortcut(&self.downsample, &activated, x);
         let x = self.conv1.forward(activated);
-        let x = self.conv2.forward(relu(self.norm2.forward(x)));
-        x + shortcut
+        let x = self.conv2.forward(self.norm2.forward_relu(x));
+        add(x, shortcut)
     }
 }
 
@@ -99,9 +99,9 @@ impl PreActBottleneck {
         let activated = activated(&self.norm1, x.clone());
         let shortcut = shortcut(&self.downsample, &activated, x);
         let x = self.conv1.forward(activated);
-        let x = self.conv2.forward(relu(self.norm2.forward(x)));
-        let x = self.conv3.forward(relu(self.norm3.forward(x)));
-        x + shortcut
+        let x = self.conv2.forward(self.norm2.forward_relu(x));
+        let x = self.conv3.forward(self.norm3.forward_relu(x));
+        add(x, shortcut)
     }
 }
 
@@ -121,7 +121,7 @@ impl Projection {
 
 fn activated(norm: &Option<BatchNorm>, x: Tensor<4>) -> Tensor<4> {
     match norm {
-        Some(norm) => relu(norm.forward(x)),
+        Some(norm) => norm.forward_relu(x),
         None => x,
     }
 }

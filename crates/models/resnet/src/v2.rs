@@ -10,7 +10,7 @@ use burn::prelude::*;
 use kiln_core::Network;
 use kiln_nn::{
     BatchNorm, BatchNormConfig, Conv2d, Conv2dConfig, Initializer, KAIMING_FAN_OUT, MaxPool2d, constant_bias,
-    conv, global_average, max_pool, padded, relu,
+    conv, global_average, max_pool, padded,
 };
 
 use crate::preact::{PreActBasic, PreActBlock, PreActBottleneck};
@@ -111,7 +111,7 @@ impl Network for ResNetV2 {
     /// `[batch, 3, height, width]` (224 in the paper) to logits `[batch, num_classes]`
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let [.., c5] = self.features(images);
-        let x = global_average(relu(self.norm.forward(c5)));
+        let x = global_average(self.norm.forward_relu(c5));
         let [batch, channels] = x.dims();
         self.head.fc.forward(x.reshape([batch, channels, 1, 1])).flatten(1, 3)
     }

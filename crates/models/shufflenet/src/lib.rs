@@ -9,8 +9,8 @@
 use burn::prelude::*;
 use kiln_core::Network;
 use kiln_nn::{
-    BatchNorm, BatchNormConfig, Conv2d, Linear, LinearConfig, MaxPool2d, Relu, conv, global_average,
-    max_pool, padded, relu,
+    BatchNorm, BatchNormConfig, Conv2d, Linear, LinearConfig, MaxPool2d, Relu, conv, global_average, halves,
+    interleave, max_pool, padded,
 };
 
 /// The published widths, as parts of the plain network's.
@@ -99,7 +99,7 @@ impl ShuffleNetV2 {
     /// half, a quarter and an 8th after [`Stem::Cifar`])
     pub fn features(&self, images: Tensor<4>) -> [Tensor<4>; 3] {
         let (conv, norm) = &self.conv1;
-        let x = relu(norm.forward(conv.forward(images)));
+        let x = norm.forward_relu(conv.forward(images));
         let x = match &self.maxpool {
             Some(pool) => pool.forward(x),
             None => x,
@@ -120,7 +120,7 @@ impl Network for ShuffleNetV2 {
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let (conv, norm) = &self.conv5;
         let [_, _, x] = self.features(images);
-        let x = relu(norm.forward(conv.forward(x)));
+        let x = norm.forward_relu(conv.forward(x));
         self.fc.forward(global_average(x))
     }
 }
@@ -153,18 +153,16 @@ impl Block {
         let (kept, x) = match &self.branch1 {
             Some((depthwise, norm1, pointwise, norm2)) => {
                 let kept = norm1.forward(depthwise.forward(x.clone()));
-                (relu(norm2.forward(pointwise.forward(kept))), x)
+                (norm2.forward_relu(pointwise.forward(kept)), x)
             }
-            None => {
-                let half = x.dims()[1] / 2;
-                (x.clone().narrow(1, 0, half), x.narrow(1, half, half))
-            }
+            None => halves(x).into(),
         };
         let (pointwise1, norm1, _, depthwise, norm2, pointwise2, norm3) = &self.branch2;
-        let x = relu(norm1.forward(pointwise1.forward(x)));
+        let x = norm1.forward_relu(pointwise1.forward(x));
         let x = norm2.forward(depthwise.forward(x));
-        let x = relu(norm3.forward(pointwise2.forward(x)));
-        channel_shuffle(Tensor::cat(vec![kept, x], 1), 2)
+        let x = norm3.forward_relu(pointwise2.forward(x));
+        // A channel shuffle of the two branches.
+        interleave(kept, x)
     }
 }
 
@@ -184,21 +182,6 @@ fn branch(
         conv([output; 2], 1, 1).init(device),
         norm(),
     )
-}
-
-/// Deals the channels out: the first of each group, then the second of each, and so on.
-///
-/// # Shapes
-/// `[batch, channels, height, width]` to the same
-///
-/// # Panics
-/// If the groups do not divide the channels.
-pub fn channel_shuffle(x: Tensor<4>, groups: usize) -> Tensor<4> {
-    let [batch, channels, height, width] = x.dims();
-    assert!(channels.is_multiple_of(groups), "{channels} channels in {groups} groups");
-    x.reshape([batch, groups, channels / groups, height * width])
-        .swap_dims(1, 2)
-        .reshape([batch, channels, height, width])
 }
 
 #[cfg(test)]
@@ -240,21 +223,6 @@ mod tests {
             for (feature, (channels, side)) in features.iter().zip([116, 232, 464].into_iter().zip(sides)) {
                 assert_eq!(feature.dims(), [1, channels, side, side], "{stem:?}");
             }
-        }
-    }
-
-    #[test]
-    fn the_channel_shuffle_deals_the_groups_out() {
-        let device = Device::flex();
-        // Figure 1 of the first ShuffleNet: [0 1 2 | 3 4 5] are the rows of a 2x3 table, read by columns.
-        let rows = [(2, [0.0f32, 3.0, 1.0, 4.0, 2.0, 5.0]), (3, [0.0, 2.0, 4.0, 1.0, 3.0, 5.0])];
-        for (groups, expected) in rows {
-            let x = Tensor::<1, Int>::arange(0..6, &device).float().reshape([1, 6, 1, 1]);
-            let shuffled = channel_shuffle(x, groups);
-            shuffled.clone().reshape([6]).into_data().assert_eq(&TensorData::from(expected), true);
-            // Dealing them out among as many groups as a group had channels is the way back.
-            let back = channel_shuffle(shuffled, 6 / groups).reshape([6]);
-            back.into_data().assert_eq(&TensorData::from([0.0f32, 1.0, 2.0, 3.0, 4.0, 5.0]), true);
         }
     }
 

@@ -10,7 +10,7 @@ use burn::prelude::*;
 use kiln_core::Network;
 use kiln_nn::{
     AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, BatchNormConfig, Conv2d, Dropout, DropoutConfig, Initializer,
-    KAIMING_FAN_OUT, Layer, Linear, LinearConfig, Relu, constant_bias, conv, max_pool,
+    KAIMING_FAN_OUT, Layer, Linear, LinearConfig, Relu, constant_bias, conv, max_pool, sequence,
 };
 
 /// The published depths.
@@ -123,7 +123,7 @@ impl Vgg {
         let mut x = images;
         let mut stages = self.features.split_inclusive(|layer| matches!(layer, Layer::MaxPool(_)));
         std::array::from_fn(|_| {
-            x = stages.next().into_iter().flatten().fold(x.clone(), |x, layer| layer.forward(x));
+            x = sequence(stages.next().unwrap_or_default(), x.clone());
             x.clone()
         })
     }
@@ -135,7 +135,7 @@ impl Network for Vgg {
     /// # Shapes
     /// `[batch, 3, height, width]`, at least 32 pixels a side (224 in the paper), to logits `[batch, num_classes]`
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = self.features.iter().fold(images, |x, layer| layer.forward(x));
+        let x = sequence(&self.features, images);
         let x = self.avgpool.forward(x).flatten(1, 3);
         self.classifier.forward(x)
     }

@@ -1,0 +1,51 @@
+//! The binary as a user meets it.
+
+#![allow(clippy::unwrap_used)]
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn bench(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_kiln-bench")).args(arguments).output().unwrap()
+}
+
+/// One line on standard error that says all of `words`, exit code 2.
+fn refused(arguments: &[&str], words: &[&str]) {
+    let output = bench(arguments);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+    assert_eq!(said.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{arguments:?}: {said}");
+    for word in words {
+        assert!(said.contains(word), "{arguments:?}: `{word}` is not in: {said}");
+    }
+}
+
+#[test]
+fn a_wrong_call_is_one_line() {
+    refused(&["train", "--peer-python", "/no/python"], &["/no/python: no such file"]);
+    refused(&["train", "--only", "alphanet"], &["--only", "`alphanet`"]);
+    refused(&["eval", "--steps", "9"], &["9"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_program_that_is_no_python_with_torch_is_refused() {
+    // Ends at once without a word.
+    refused(&["train", "--peer-python", "true"], &["true: ", "torch and torchvision"]);
+    // Answers what it was told, which is no JSON.
+    refused(&["eval", "--peer-python", "echo"], &["echo: ", "torch and torchvision"]);
+}
+
+#[test]
+fn our_side_is_measured_alone_where_no_other_is_given() {
+    let name = "shufflenet_v2_x1_0 16x24x24x24 to 58 1x1/1 forward";
+    let output = bench(&["train", "--layers", "--quick", "--json", "--only", name]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = object["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0]["name"], name);
+    assert!(rows[0]["ours_ms"].as_f64().unwrap() > 0.0);
+    assert!(rows[0]["peer_ms"].is_null() && object["geomean"].is_null());
+}
