@@ -22,6 +22,9 @@ use pace::Pace;
 use table::{Column, Table};
 use work::{Peers, Work};
 
+#[global_allocator]
+static ALLOCATOR: kiln_kernels::LineAligned = kiln_kernels::LineAligned;
+
 /// Kiln's times and memory beside those of PyTorch and ONNX Runtime
 #[derive(Parser)]
 #[command(name = "kiln-bench", version, subcommand_required = true, arg_required_else_help = true)]

@@ -99,10 +99,10 @@ fn forward_columns(
     for block in (0..inputs).step_by(DEPTH) {
         let depth = DEPTH.min(inputs - block);
         for tile in 0..tiles {
-            let (next, skipped) =
-                if tile + AHEAD < tiles { (tile + AHEAD, 0) } else { (tile + AHEAD - tiles, depth) };
-            for row in block + skipped..inputs.min(block + skipped + DEPTH) {
-                fetch(weight, row * outputs + begin(next));
+            // A tile of these rows, or of those that come after them.
+            let rows_of_next = if tile + AHEAD < tiles { block } else { block + depth };
+            for row in rows_of_next..inputs.min(rows_of_next + DEPTH) {
+                fetch(weight, row * outputs + begin((tile + AHEAD) % tiles));
             }
             let (first, size) = (begin(tile), begin(tile + 1) - begin(tile));
             for panel in 0..to.count() {

@@ -46,12 +46,11 @@ mod tests {
     #[test]
     fn columns_add_up() {
         // 1 + 2 + … + n = n (n + 1) / 2 in the first column, twice that in the second, and so on.
-        for (rows, channels) in [(3, 1), (7, 5), (1500, 40), (2, 64)] {
+        for (rows, channels) in [(3, 1), (7, 5), (700, 40), (2, 64)] {
             let values: Vec<f32> =
                 (0..rows * channels).map(|i| ((i / channels + 1) * (i % channels + 1)) as f32).collect();
             for &isa in Isa::available() {
-                let expected: Vec<f32> =
-                    (1..=channels).map(|c| (c * rows * (rows + 1) / 2) as f32).collect();
+                let expected: Vec<f32> = (1..=channels).map(|c| (c * rows * (rows + 1) / 2) as f32).collect();
                 assert_eq!(column_sums(isa, channels, &values), expected, "{isa:?}");
             }
         }

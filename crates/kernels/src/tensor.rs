@@ -30,7 +30,6 @@ impl Sides {
         let shape: &[usize] = shape.as_slice();
         Self { batch: shape[0], channels: shape[1], area: shape[2..].iter().product() }
     }
-
 }
 
 pub fn dims<const D: usize>(x: &FlexTensor) -> [usize; D] {
@@ -109,8 +108,7 @@ mod tests {
     #[test]
     fn rows_of_channels_are_the_same_tensor() {
         // Two images of three channels and 2 x 2 pixels; value = 100 image + 10 channel + pixel.
-        let planes: Vec<f32> =
-            (0..24).map(|i| (100 * (i / 12) + 10 * (i / 4 % 3) + i % 4) as f32).collect();
+        let planes: Vec<f32> = (0..24).map(|i| (100 * (i / 12) + 10 * (i / 4 % 3) + i % 4) as f32).collect();
         let shape = [2, 3, 2, 2];
         let x = in_order_of(planes.clone(), &shape);
         assert!(!is_channels_last(&x));
@@ -126,7 +124,8 @@ mod tests {
         let x = from_rows((0..24).map(|i| i as f32).collect(), &[2, 3, 2, 2]);
         let part = channels_last(x.narrow(1, 1, 2));
         assert_eq!(values(&part)[..4], [1.0, 2.0, 4.0, 5.0]);
-        let second = channels_last(in_order_of((0..24).map(|i| i as f32).collect(), &[2, 3, 2, 2]).narrow(0, 1, 1));
+        let second =
+            channels_last(in_order_of((0..24).map(|i| i as f32).collect(), &[2, 3, 2, 2]).narrow(0, 1, 1));
         assert_eq!(values(&second)[..3], [12.0, 16.0, 20.0]);
     }
 }

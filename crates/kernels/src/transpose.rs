@@ -132,14 +132,18 @@ mod tests {
 
     #[test]
     fn every_value_finds_its_place() {
-        let shapes = [[1, 1, 1], [2, 3, 50], [1, 16, 16], [1, 19, 17], [3, 33, 19], [2, 64, 49], [1, 5, 5000]];
+        let shapes =
+            [[1, 1, 1], [2, 3, 50], [1, 16, 16], [1, 19, 17], [3, 33, 19], [2, 64, 49], [1, 5, 5000]];
         for [batch, rows, columns] in shapes.into_iter().take(if cfg!(miri) { 4 } else { 7 }) {
             let x: Vec<f32> = (0..batch * rows * columns).map(|i| i as f32).collect();
             for &isa in Isa::available() {
                 let y = transpose(isa, batch, [rows, columns], &x);
                 for (at, value) in y.iter().enumerate() {
                     let (image, j, i) = (at / (rows * columns), at / rows % columns, at % rows);
-                    assert!(*value == x[(image * rows + i) * columns + j], "{isa:?} [{batch}, {rows}, {columns}] at {at}");
+                    assert!(
+                        *value == x[(image * rows + i) * columns + j],
+                        "{isa:?} [{batch}, {rows}, {columns}] at {at}"
+                    );
                 }
             }
         }

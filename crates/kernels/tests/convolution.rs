@@ -61,7 +61,8 @@ impl Case {
 
     /// Calls `each` with the indices of output, input and weight of every product of the convolution.
     fn products(&self, mut each: impl FnMut(usize, usize, usize)) {
-        let Conv { batch, channels: [input, output], size, kernel, stride, padding, dilation, .. } = self.conv;
+        let Conv { batch, channels: [input, output], size, kernel, stride, padding, dilation, .. } =
+            self.conv;
         let out = self.conv.out().expect("the kernel fits");
         for n in 0..batch {
             for m in 0..output {
@@ -99,7 +100,11 @@ impl Case {
         });
         for &isa in Isa::available() {
             let context = format!("{isa:?} {:?}", self.conv);
-            close(&conv::forward(isa, &self.conv, &self.x, &self.weight, None), &y, &format!("output, {context}"));
+            close(
+                &conv::forward(isa, &self.conv, &self.x, &self.weight, None),
+                &y,
+                &format!("output, {context}"),
+            );
             let ours = conv::input_gradient(isa, &self.conv, &self.weight, &self.grad);
             close(&ours, &dx, &format!("input gradient, {context}"));
             let ours = conv::weight_gradient(isa, &self.conv, &self.x, &self.grad);

@@ -208,9 +208,15 @@ fn the_shapes_of_the_networks_agree_with_plain_loops() {
 #[test]
 fn small_shapes_agree_with_plain_loops() {
     let mut draw = Draw(4_242);
-    for row in
-        [conv(1, 18, 18, 3, 3, 1), conv(1, 5, 5, 4, 3, 2), conv(1, 8, 2, 3, 3, 1), conv(1, 32, 2, 2, 2, 1)]
-    {
+    // Depthwise; with fewer channels than a vector; groups within, of and across vectors.
+    let rows = [
+        conv(1, 18, 18, 3, 3, 1),
+        conv(1, 3, 3, 4, 3, 2),
+        conv(1, 8, 4, 3, 3, 1),
+        conv(1, 8, 2, 3, 3, 2),
+        Conv { channels: [6, 9], ..conv(1, 6, 3, 2, 2, 1) },
+    ];
+    for row in rows {
         Case::new(row, &mut draw).check();
     }
 }

@@ -161,7 +161,9 @@ fn place(grid: &Grid, steps: Steps, run: usize) -> usize {
 /// A grid in which every output meets the input of its own place is one long row.
 fn flat(grid: &Grid, steps: Steps) -> Option<Grid> {
     // Every output meets the input of its place through the one tap, and the inputs are no more than these.
-    let whole = |side: &Side| side.stride == 1 && side.taps.iter().map(|tap| (tap.offset, tap.met)).eq([(0, [0, side.out])]);
+    let whole = |side: &Side| {
+        side.stride == 1 && side.taps.iter().map(|tap| (tap.offset, tap.met)).eq([(0, [0, side.out])])
+    };
     let size = [grid.sides[0].out, grid.sides[1].out];
     let dense = |steps: Steps| steps == Steps::of(steps.pixel, size);
     if !grid.sides.iter().all(whole) || !dense(grid.x) || !dense(steps) {

@@ -25,8 +25,8 @@ use crate::memory::{Buffer, Output, SharedMut};
 const FEW: usize = 1 << 18;
 /// Floats of a result that are worth a piece of work.
 const PIECE: usize = 1 << 14;
-/// Pieces of work that the sum over the batch is cut into, at most.
-const UNITS: usize = 16;
+/// Pieces of work that the gradient of the weights is cut into, about, if it is not small.
+const UNITS: usize = 8;
 
 /// As [`super::forward`].
 pub fn forward(isa: Isa, conv: &Conv, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
@@ -65,20 +65,26 @@ pub fn weight_gradient(isa: Isa, conv: &Conv, x: &[f32], grad: &[f32]) -> Vec<f3
     let (pitch, rows) = (plan.blocks.pitch(), conv.batch * high);
     let len = plan.blocks.count() * plan.block_weights();
     let products = grad.len() * plan.block_weights() / plan.blocks.lanes;
-    // To clear a chunk's sums and to add them costs little beside its products.
-    let chunks = (products / (64 * len).max(1)).min(UNITS).min(rows).max(1);
+    // To clear a chunk's sums and to add them must cost little beside its products.
+    let units = (products / FEW).clamp(1, UNITS);
+    let chunks = (products / (512 * len).max(1)).min(units).min(rows).max(1);
+    let parts = units.div_ceil(chunks).min(plan.blocks.count());
     let mut sums = Buffer::zeros(chunks * len);
     let shared = SharedMut::of(&mut sums);
-    let work = |chunk: usize| {
-        let sums = shared.at(chunk * len, len);
-        plan.rows([high, wide], rows * chunk / chunks..rows * (chunk + 1) / chunks, |row, first, tile| {
+    let work = |unit: usize| {
+        let (chunk, part) = (unit / parts, unit % parts);
+        let [begin, end] = [part, part + 1].map(|part| plan.blocks.count() * part / parts);
+        let sums =
+            shared.at(chunk * len + begin * plan.block_weights(), (end - begin) * plan.block_weights());
+        let rows = rows * chunk / chunks..rows * (chunk + 1) / chunks;
+        plan.rows([high, wide], rows, begin..end, |row, first, tile| {
             let grad = grad[first * pitch..].as_ptr();
-            // SAFETY: the lines are what the input has, the gradient has a row of this many pixels from there on, and this
-            // chunk's sums are no one else's.
+            // SAFETY: the lines are what the input has, the gradient has a row of this many pixels from there on, and
+            // these blocks of this chunk's sums are no one else's.
             unsafe { lanes::correlate(isa, row, tile, grad, sums) };
         });
     };
-    run(products, chunks, work);
+    run(products, chunks * parts, work);
     let (total, rest) = sums.split_at_mut(len);
     for chunk in rest.chunks_exact(len.max(1)) {
         total.iter_mut().zip(chunk).for_each(|(total, value)| *total += value);
@@ -182,15 +188,18 @@ impl<'a> Plan<'a> {
         self.blocks.group[1] * self.kernel[0] * self.kernel[1] * self.blocks.lanes
     }
 
-    /// Calls `each` with every tile of the rows of all images from the first up to the second: its row, the row's first
-    /// pixel, and the outputs.
+    /// Calls `each` with every tile of these rows of all images: its row, with these blocks, the row's first pixel, and
+    /// the outputs.
     fn rows(
         &self,
         [high, wide]: [usize; 2],
         rows: Range<usize>,
+        blocks: Range<usize>,
         mut each: impl FnMut(&Row, usize, [usize; 2]),
     ) {
         let phases = [self.sides[0].len(), self.sides[1].len()];
+        let spread =
+            self.spread.get(blocks.start * self.blocks.group[1] * self.blocks.lanes..).unwrap_or(&[]);
         let mut lines = Vec::with_capacity(self.blocks.group[1] * self.kernel[0] * self.kernel[1]);
         for at in rows {
             let (image, row) = (at / high, at % high);
@@ -200,9 +209,9 @@ impl<'a> Plan<'a> {
                 let row = Row {
                     lines: &lines,
                     x_step: self.sides[1][column].stride * self.pixel,
-                    blocks: &self.starts,
+                    blocks: &self.starts[blocks.clone()],
                     place: self.place,
-                    spread: &self.spread,
+                    spread,
                     depth: self.blocks.group[1],
                     block_weights: self.block_weights(),
                     y_step: phases[1] * self.blocks.pitch(),
@@ -224,19 +233,17 @@ impl<'a> Plan<'a> {
             let from = (row * side.stride).wrapping_add_signed(tap.offset);
             let from = self.x[(image * high + from) * wide * self.pixel..].as_ptr();
             for source in 0..self.blocks.group[1] {
-                for segment in &self.segments[column] {
-                    let x = from.wrapping_offset(segment.offset * self.pixel as isize);
-                    let place = (source * self.kernel[0] + tap.place) * self.kernel[1] + segment.place;
-                    lines.push(Line {
-                        taps: segment.taps,
-                        x: x.wrapping_add(source * self.source),
-                        low: segment.low,
-                        high: segment.high,
-                        weights: place * self.blocks.lanes,
-                        step: segment.step * self.blocks.lanes as isize,
-                        source,
-                    });
-                }
+                let from = from.wrapping_add(source * self.source);
+                lines.extend(self.segments[column].iter().map(|segment| Line {
+                    taps: segment.taps,
+                    x: from.wrapping_offset(segment.offset * self.pixel as isize),
+                    low: segment.low,
+                    high: segment.high,
+                    weights: ((source * self.kernel[0] + tap.place) * self.kernel[1] + segment.place)
+                        * self.blocks.lanes,
+                    step: segment.step * self.blocks.lanes as isize,
+                    source,
+                }));
             }
         }
     }
@@ -257,7 +264,7 @@ impl<'a> Plan<'a> {
         let shared = y.shared();
         let work = |unit: usize| {
             let rows = unit * at_once..rows.min((unit + 1) * at_once);
-            self.rows(size, rows, |row, first, tile| {
+            self.rows(size, rows, 0..blocks.count(), |row, first, tile| {
                 let floats = (tile[1] - 1) * row.y_step + pitch;
                 let y = shared.at(first * pitch, floats);
                 // SAFETY: the lines are what the input has; these rows of the result are no other unit's.

@@ -2,8 +2,8 @@
 //! bias.
 
 mod blocks;
-pub mod depthwise;
 mod dense;
+pub mod depthwise;
 mod grid;
 pub mod grouped;
 mod lanes;

@@ -196,19 +196,29 @@ mod tests {
 
     #[test]
     fn every_weight_has_its_place_in_the_panels_and_comes_back() {
-        for [output, input, taps] in [[1, 1, 1], [5, 3, 9], [16, 4, 1], [33, 7, 4], [64, 16, 9], [50, 2, 25]] {
+        for [output, input, taps] in [[1, 1, 1], [5, 3, 9], [16, 4, 1], [33, 7, 4], [64, 16, 9], [50, 2, 25]]
+        {
             let shape = Weights { output, input, taps };
             let weights: Vec<f32> = (0..shape.len()).map(|i| i as f32 + 1.0).collect();
             for &isa in Isa::available() {
-                let (forward, backward) = (shape.pack_forward(isa, &weights), shape.pack_backward(isa, &weights));
+                let (forward, backward) =
+                    (shape.pack_forward(isa, &weights), shape.pack_backward(isa, &weights));
                 let at = |panels: Panels, packed: &[f32], column: usize, depth: usize| {
                     let panel = column / WIDTH;
                     packed[panels.start(panel) + depth * 16 * panels.vectors(panel) + column % WIDTH]
                 };
                 for (index, &weight) in weights.iter().enumerate() {
                     let (o, i, tap) = (index / taps / input, index / taps % input, index % taps);
-                    assert_eq!(at(shape.forward(), &forward, o, tap * input + i), weight, "{isa:?} {shape:?}");
-                    assert_eq!(at(shape.backward(), &backward, i, tap * output + o), weight, "{isa:?} {shape:?}");
+                    assert_eq!(
+                        at(shape.forward(), &forward, o, tap * input + i),
+                        weight,
+                        "{isa:?} {shape:?}"
+                    );
+                    assert_eq!(
+                        at(shape.backward(), &backward, i, tap * output + o),
+                        weight,
+                        "{isa:?} {shape:?}"
+                    );
                 }
                 // What is filled up is zeros: the sum is that of the weights.
                 let sum = |values: &[f32]| values.iter().map(|v| f64::from(*v)).sum::<f64>();

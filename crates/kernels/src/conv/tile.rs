@@ -73,6 +73,7 @@ pub type Pair = (*const f32, usize);
 ///
 /// # Safety
 /// Every pointer reaches that far; the sums are no other thread's; the processor has `isa`.
+#[allow(clippy::too_many_arguments)]
 pub unsafe fn outer(
     isa: Isa,
     [rows, vectors]: [usize; 2],
@@ -179,9 +180,8 @@ unsafe fn outer_any<const FUSED: bool, const BLOCK: usize>(
                 let right = right.wrapping_add(offset);
                 for k in 0..count {
                     // SAFETY: the caller's promise: `count` steps behind every pointer.
-                    let values = unsafe {
-                        right.wrapping_add(k * steps[1] + 16 * vector).cast::<[f32; 16]>().read()
-                    };
+                    let values =
+                        unsafe { right.wrapping_add(k * steps[1] + 16 * vector).cast::<[f32; 16]>().read() };
                     for (sums, &m) in block.iter_mut().zip(&places) {
                         // SAFETY: as above.
                         let factor = unsafe { *left.wrapping_add(k * steps[0] + skipped + m) };
@@ -193,9 +193,7 @@ unsafe fn outer_any<const FUSED: bool, const BLOCK: usize>(
             }
             for (i, block) in block.iter().enumerate().take(rows - first) {
                 // SAFETY: the caller's promise: the sums have these rows and columns.
-                let to = unsafe {
-                    &mut *sums.add(((first + i) * vectors + vector) * 16).cast::<[f32; 16]>()
-                };
+                let to = unsafe { &mut *sums.add(((first + i) * vectors + vector) * 16).cast::<[f32; 16]>() };
                 to.iter_mut().zip(block).for_each(|(to, sum)| *to += sum);
             }
         }

@@ -28,8 +28,10 @@ pub fn weight_gradient(isa: Isa, conv: &Conv, x: &[f32], grad: &[f32]) -> Vec<f3
     let (panels, len) = (weights.forward(), weights.forward().len());
     let [length, runs] = grid.runs();
 
-    // Chunks of the outputs, as many as 4 MB of partial sums allow, and of the panels.
-    let chunks = UNITS.min(runs).min((1 << 20) / len.max(1)).max(1);
+    // Chunks of the outputs, as many as 4 MB of partial sums allow, and so large that clearing and adding up the sums is
+    // little beside the products; and of the panels.
+    let worth = grad.len() * panels.depth / (256 * len.max(1));
+    let chunks = UNITS.min(runs).min((1 << 20) / len.max(1)).min(worth).max(1);
     let parts = UNITS.div_ceil(chunks).min(panels.count()).max(1);
     let mut sums = Buffer::zeros(chunks * len);
     let shared = SharedMut::of(&mut sums);

@@ -30,7 +30,7 @@ pub enum Then<T> {
     AddRelu(T),
 }
 
-impl<'a> Then<&'a [f32]> {
+impl Then<&[f32]> {
     fn of(self, range: Range<usize>) -> Self {
         match self {
             Self::Nothing => Self::Nothing,

@@ -71,7 +71,12 @@ fn settings(x: [usize; 4], weight: [usize; 4], options: &ConvOptions<2>) -> Conv
     }
 }
 
-fn convolve(x: FlexTensor, weight: FlexTensor, bias: Option<FlexTensor>, options: ConvOptions<2>) -> FlexTensor {
+fn convolve(
+    x: FlexTensor,
+    weight: FlexTensor,
+    bias: Option<FlexTensor>,
+    options: ConvOptions<2>,
+) -> FlexTensor {
     let conv = settings(dims(&x), dims(&weight), &options);
     let [high, wide] = conv.out_size();
     let (x, weight, bias) = (channels_last(x), in_order(weight), bias.map(in_order));
@@ -139,11 +144,16 @@ fn backward<B: ConvGradients, const N: usize>(
     let weight: FloatTensor<B> = checkpointer.retrieve_node_output(weight);
     let (x_shape, weight_shape) = (x.shape().dims(), weight.shape().dims());
     for (index, node) in ops.parents.into_iter().enumerate().rev() {
-        leave!(B, grads, node, match index {
-            0 => B::convolve_input_gradient(x_shape, weight.clone(), grad.clone(), options.clone()),
-            1 => B::convolve_weight_gradient(weight_shape, x.clone(), grad.clone(), options.clone()),
-            _ => B::convolve_bias_gradient(grad.clone()),
-        });
+        leave!(
+            B,
+            grads,
+            node,
+            match index {
+                0 => B::convolve_input_gradient(x_shape, weight.clone(), grad.clone(), options.clone()),
+                1 => B::convolve_weight_gradient(weight_shape, x.clone(), grad.clone(), options.clone()),
+                _ => B::convolve_bias_gradient(grad.clone()),
+            }
+        );
     }
 }
 

@@ -159,7 +159,15 @@ fn correlate(
                 multiply(isa, [count, tiles.channels, filled], vectors, inputs, weights, products);
                 let bias = bias.map(|bias| &bias[panel * WIDTH..][..panels.columns(panel)]);
                 let channels = [panel * WIDTH, panels.columns(panel), columns];
-                outputs_of_points(isa, tiles, channels, range.start, &products[..POINTS * count * 16 * vectors], bias, shared);
+                outputs_of_points(
+                    isa,
+                    tiles,
+                    channels,
+                    range.start,
+                    &products[..POINTS * count * 16 * vectors],
+                    bias,
+                    shared,
+                );
             }
         });
     });

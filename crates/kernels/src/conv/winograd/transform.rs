@@ -104,8 +104,8 @@ pub fn both<T: Matrix<N, M>, V: Vector, const N: usize, const M: usize>(
             *value = load(row, column);
         }
         let values = T::times(values);
-        for (row, value) in values.into_iter().enumerate() {
-            halfway[row][column] = value;
+        for (halfway, value) in halfway.iter_mut().zip(values) {
+            halfway[column] = value;
         }
     }
     for (row, halfway) in halfway.into_iter().enumerate() {
