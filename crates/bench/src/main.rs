@@ -93,7 +93,9 @@ struct How {
 
 fn main() -> ExitCode {
     kiln_kernels::keep_freed_memory();
-    match run(Cli::parse().verb) {
+    let verb = Cli::parse().verb;
+    // On a thread of the pool, so that a kernel shares its work without waking anyone to take it over first.
+    match rayon::scope(|_| run(verb)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

@@ -92,6 +92,7 @@ pub fn keep_freed_memory() {
     // as slow as before.
     unsafe {
         libc::mallopt(libc::M_MMAP_MAX, 0); // No block is a mapping of its own, which would end with it.
+        libc::mallopt(libc::M_ARENA_MAX, 1); // The other arenas hold no block beyond 64 MB.
         libc::mallopt(libc::M_TRIM_THRESHOLD, -1);
         libc::mallopt(libc::M_TOP_PAD, 64 << 20);
     }

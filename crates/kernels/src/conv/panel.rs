@@ -76,14 +76,17 @@ impl Weights {
         let shared = SharedMut::of(&mut packed);
         let row = self.input * self.taps;
         self.squares(panels, |panel, [half, j], size, target| {
-            let mut turned = [0.0f32; 256];
-            let first = panel * WIDTH + half * 16;
-            // SAFETY: the square lies within the weights' rows and columns; `turned` holds 16 x 16.
-            unsafe { square(isa, weights.as_ptr().add(first * row + j), row, size, turned.as_mut_ptr(), 16) };
-            for (k, turned) in turned.chunks_exact(16).enumerate().take(size[1]) {
+            // SAFETY: the square lies within the weights' rows and columns.
+            let from = unsafe { weights.as_ptr().add((panel * WIDTH + half * 16) * row + j) };
+            let mut turned = [[0.0f32; 16]; 16];
+            // SAFETY: as above; `turned` holds 16 x 16.
+            unsafe { square(isa, from, row, size, turned.as_mut_ptr().cast(), 16) };
+            for (k, turned) in turned.iter().enumerate().take(size[1]) {
                 // SAFETY: this panel is no other unit's, and `packed` outlives the loop.
                 let to = unsafe { shared.part(target(j + k), 16) };
-                to.copy_from_slice(turned);
+                if let Ok(to) = <&mut [f32; 16]>::try_from(to) {
+                    *to = *turned;
+                }
             }
         });
         packed
@@ -100,13 +103,15 @@ impl Weights {
         let shared = weights.shared();
         let row = self.input * self.taps;
         self.squares(panels, |panel, [half, j], size, source| {
-            let mut turned = [0.0f32; 256];
-            for (k, turned) in turned.chunks_exact_mut(16).enumerate().take(size[1]) {
-                turned.copy_from_slice(&packed[source(j + k)..][..16]);
+            let mut turned = [[0.0f32; 16]; 16];
+            for (k, turned) in turned.iter_mut().enumerate().take(size[1]) {
+                if let Some(from) = packed[source(j + k)..].first_chunk() {
+                    *turned = *from;
+                }
             }
             let to = shared.at((panel * WIDTH + half * 16) * row + j, (size[0] - 1) * row + size[1]);
             // SAFETY: these places of these rows are no other unit's; the square is within them.
-            unsafe { square(isa, turned.as_ptr(), 16, [size[1], size[0]], to, row) };
+            unsafe { square(isa, turned.as_ptr().cast(), 16, [size[1], size[0]], to, row) };
         });
         // SAFETY: the squares cover every row and column.
         unsafe { weights.written(self.len()) }
@@ -157,8 +162,13 @@ impl Weights {
                         let at = panels.start(panel) + (row * vectors + half) * 16;
                         // SAFETY: this vector of this panel is no other unit's, and `packed` outlives the loop.
                         let to = unsafe { shared.part(at, 16) };
-                        to[..real].copy_from_slice(from);
-                        to[real..].fill(0.0);
+                        match (<&mut [f32; 16]>::try_from(&mut *to), <&[f32; 16]>::try_from(from)) {
+                            (Ok(to), Ok(from)) => *to = *from,
+                            _ => {
+                                to[..real].copy_from_slice(from);
+                                to[real..].fill(0.0);
+                            }
+                        }
                         continue;
                     }
                     for tap in (0..taps).step_by(16) {

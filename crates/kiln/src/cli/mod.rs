@@ -63,7 +63,8 @@ pub fn main() -> ExitCode {
             return failed(&Error::input(line).hint("see `kiln --help`"), true);
         }
     };
-    match run(cli.verb, &Output { json: cli.json }) {
+    // On a thread of the pool, so that a kernel shares its work without waking anyone to take it over first.
+    match rayon::scope(|_| run(cli.verb, &Output { json: cli.json })) {
         Ok(code) => code,
         Err(error) => failed(&error, cli.json),
     }
