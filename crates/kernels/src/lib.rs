@@ -28,7 +28,8 @@
 //! - **The optimizer's step** is one pass over a parameter, in place.
 //! - AVX-512, AVX2 with FMA, or what the build's target has, asked at run time. NEON is left to the compiler: there was no such machine
 //!   to test on.
-//! - Threads are rayon's. Sums do not depend on how many there are: results are the same to the bit.
+//! - Threads are rayon's. Sums do not depend on how many there are: results are the same to the bit. [`pin_threads`] keeps
+//!   each on a processor of its own.
 //! - Memory: scratch is kept by each thread (`memory.rs`), outputs come from the allocator, which [`keep_freed_memory`] tells to keep
 //!   what is freed; [`LineAligned`] lets them begin on cache lines.
 //!
@@ -71,6 +72,7 @@ mod share;
 pub mod softmax;
 mod sums;
 mod tensor;
+mod threads;
 mod transpose;
 pub mod update;
 
@@ -88,4 +90,5 @@ pub use ops::softmax::cross_entropy;
 pub use ops::update::{adam, sgd};
 pub use peak::peak_gflops;
 pub use recompute::norm_relu_conv;
+pub use threads::pin_threads;
 pub use update::{Adam, Sgd};

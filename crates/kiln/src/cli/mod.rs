@@ -53,6 +53,7 @@ enum Verb {
 /// failure while working.
 pub fn main() -> ExitCode {
     kiln_kernels::keep_freed_memory();
+    kiln_kernels::pin_threads();
     let json = std::env::args().any(|argument| argument == "--json");
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
