@@ -94,9 +94,7 @@ struct How {
 fn main() -> ExitCode {
     kiln_kernels::keep_freed_memory();
     kiln_kernels::pin_threads();
-    let verb = Cli::parse().verb;
-    // On a thread of the pool, so that a kernel shares its work without waking anyone to take it over first.
-    match rayon::scope(|_| run(verb)) {
+    match run(Cli::parse().verb) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

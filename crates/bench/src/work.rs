@@ -156,7 +156,9 @@ pub fn measure(work: &Work, pace: Pace, peers: Option<&mut Peers>) -> Result<Row
     }
     let mut sides: Vec<Side> = vec![Box::new(|times| {
         let start = Instant::now();
-        (0..times).for_each(|_| ours.step());
+        // On a thread of the pool, as `kiln` does it; but the other side's processes come from a thread outside, because they
+        // inherit the processors that their parent may use.
+        rayon::scope(|_| (0..times).for_each(|_| ours.step()));
         Ok(start.elapsed().as_secs_f64() * 1e3 / times as f64)
     })];
     let theirs = torch.iter_mut().map(|variant| &mut variant.peer).chain(onnxruntime.as_deref_mut());
