@@ -3,7 +3,8 @@
 use burn::prelude::*;
 use kiln_core::Network;
 use kiln_nn::{
-    BatchNorm, BatchNormConfig, Conv2d, Linear, LinearConfig, MaxPool2d, conv, global_average, max_pool, relu,
+    BatchNorm, BatchNormConfig, Conv2d, Linear, LinearConfig, MaxPool2d, conv, conv_norm_relu,
+    global_average, max_pool,
 };
 
 /// Classes that the network tells apart.
@@ -38,7 +39,7 @@ impl Network for Stack {
     /// # Shapes
     /// `[batch, 3, height, width]` to logits `[batch, 10]`
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let step = |x, (conv, norm): &(Conv2d, BatchNorm)| relu(norm.forward(conv.forward(x)));
+        let step = |x, (conv, norm): &(Conv2d, BatchNorm)| conv_norm_relu(conv, norm, x);
         let mut x = images;
         for (index, stage) in self.stages.iter().enumerate() {
             if index > 0 {

@@ -64,6 +64,7 @@ pub mod linear;
 mod memory;
 pub mod norm;
 pub mod ops;
+mod packed;
 mod peak;
 pub mod pool;
 mod recompute;
@@ -77,7 +78,7 @@ mod transpose;
 pub mod update;
 
 pub use isa::Isa;
-pub use layers::conv2d;
+pub use layers::{Given, conv2d, conv2d_then};
 pub use memory::{ALIGNED_FROM, LineAligned, keep_freed_memory};
 pub use norm::Then;
 pub use ops::activation::{add, add_relu, hard_swish, leaky_relu, relu, relu6, sigmoid, silu};

@@ -10,7 +10,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::conv::panel::{Panels, Weights};
-use crate::conv::tile::{Line, ROWS, Target, WIDTH, outer, product};
+use crate::conv::tile::{self, After, Line, Pair, ROWS, Target, WIDTH, outer, product};
 use crate::isa::Isa;
 use crate::memory::{Output, SharedMut};
 
@@ -18,8 +18,8 @@ use crate::memory::{Output, SharedMut};
 const DEPTH: usize = 16;
 /// Tiles of the matrix that are fetched in advance.
 const AHEAD: usize = 4;
-/// Columns whose sums one piece of work keeps in its first-level cache.
-const RUN: usize = 36 * ROWS;
+/// Columns whose sums one piece of work keeps in its first-level cache: 64 kB of one panel's, or 16 where vectors are shorter.
+const RUN: usize = 504;
 /// Products that are worth a thread.
 const WORK: usize = 1 << 20;
 /// Floats from which a result passes by the caches on its way to memory.
@@ -62,15 +62,17 @@ pub fn forward(isa: Isa, sides: Linear, x: &[f32], weight: &[f32], bias: Option<
     assert!(bias.is_none_or(|bias| bias.len() == outputs));
     let (from, to) = (sides.input_lanes(), sides.output_lanes());
     let x = from.pack_forward(isa, x);
-    let mut y = Output::unwritten(to.forward().len());
+    let len = to.forward(isa).len();
+    let mut y = Output::unwritten(len);
     let shared = y.shared();
-    let run = (outputs / (2 * rayon::current_num_threads())).clamp(1, RUN).next_multiple_of(ROWS);
+    let rows_of_tile = tile::rows(isa);
+    let run = (outputs / (2 * rayon::current_num_threads())).clamp(1, RUN).next_multiple_of(rows_of_tile);
     in_units(sides, outputs.div_ceil(run), |unit| {
         let columns = unit * run..outputs.min((unit + 1) * run);
-        forward_columns(isa, sides, [from.forward(), to.forward()], &x, weight, bias, columns, shared);
+        forward_columns(isa, sides, [from.forward(isa), to.forward(isa)], &x, weight, bias, columns, shared);
     });
     // SAFETY: the units cover every column of every panel.
-    to.unpack(isa, &unsafe { y.written(to.forward().len()) })
+    to.unpack(isa, &unsafe { y.written(len) })
 }
 
 /// Some columns of the output. All sums begin with the bias, and then go through the matrix from its first row to its last.
@@ -87,14 +89,15 @@ fn forward_columns(
 ) {
     let Linear { inputs, outputs, .. } = sides;
     for panel in 0..to.count() {
-        let width = 16 * to.vectors(panel);
+        let width = to.wide(panel);
         // SAFETY: these columns are no other unit's.
         let sums = unsafe { y.blank(to.start(panel) + columns.start * width, columns.len() * width) };
         for (sums, column) in sums.chunks_exact_mut(width).zip(columns.clone()) {
             sums.fill(MaybeUninit::new(bias.map_or(0.0, |bias| bias[column])));
         }
     }
-    let tiles = columns.len().div_ceil(ROWS);
+    let tiles = columns.len().div_ceil(tile::rows(isa));
+    let pairs = |wide: usize| -> [Pair; DEPTH] { std::array::from_fn(|k| [k * outputs, k * wide]) };
     let begin = |tile: usize| columns.start + columns.len() * tile / tiles;
     for block in (0..inputs).step_by(DEPTH) {
         let depth = DEPTH.min(inputs - block);
@@ -106,16 +109,13 @@ fn forward_columns(
             }
             let (first, size) = (begin(tile), begin(tile + 1) - begin(tile));
             for panel in 0..to.count() {
-                let vectors = to.vectors(panel);
-                let lanes = &x[from.start(panel) + block * 16 * vectors..][..depth * 16 * vectors];
-                let left = weight[block * outputs..][..(depth - 1) * outputs + first + size].as_ptr();
-                let sums = y.at(to.start(panel) + first * 16 * vectors, size * 16 * vectors);
+                let (vectors, wide) = (to.vectors(panel), to.wide(panel));
+                let lanes = &x[from.start(panel) + block * wide..][..depth * wide];
+                let left = weight[block * outputs + first..][..(depth - 1) * outputs + size].as_ptr();
+                let sums = y.at(to.start(panel) + first * wide, size * wide);
                 // SAFETY: `depth` rows of the matrix with this tile in them, as many vectors of `x`; the sums are no other
                 // unit's, and were written above.
-                unsafe {
-                    let steps = [outputs, 16 * vectors];
-                    outer(isa, [size, vectors], &[(left, 0)], lanes.as_ptr(), first, depth, steps, sums);
-                }
+                unsafe { outer(isa, [size, vectors], &pairs(wide)[..depth], left, lanes.as_ptr(), sums) };
             }
         }
     }
@@ -130,27 +130,23 @@ pub fn input_gradient(isa: Isa, sides: Linear, weight: &[f32], grad: &[f32]) -> 
     assert!(grad.len() == rows * outputs && weight.len() == inputs * outputs);
     let (from, to) = (sides.output_lanes(), sides.input_lanes());
     let grad = from.pack_forward(isa, grad);
-    let (from, panels) = (from.forward(), to.forward());
+    let (from, panels) = (from.forward(isa), to.forward(isa));
     let mut x = Output::unwritten(panels.len());
     let shared = x.shared();
-    in_units(sides, inputs.div_ceil(ROWS), |unit| {
-        let [begin, end] = [unit * ROWS, inputs.min((unit + 1) * ROWS)];
-        let start = weight[begin * outputs..end * outputs].as_ptr();
+    let most = tile::rows(isa);
+    in_units(sides, inputs.div_ceil(most), |unit| {
+        let [begin, end] = [unit * most, inputs.min((unit + 1) * most)];
+        let rows = rows_of(weight[begin * outputs..end * outputs].as_ptr(), outputs);
+        let lines = [Line { tap: 0, inputs: rows.as_ptr(), offset: 0 }];
         for panel in 0..panels.count() {
-            let vectors = panels.vectors(panel);
-            let width = 16 * vectors;
-            let weights = grad[from.start(panel)..][..outputs * width].as_ptr();
-            let line = Line { start, step: outputs as isize, low: 0, high: end - begin, weights };
-            let target = Target {
-                start: shared.at(panels.start(panel) + begin * width, (end - begin) * width),
-                step: width as isize,
-                columns: width,
-                bias: std::ptr::null(),
-                relu: false,
-            };
-            // SAFETY: these rows of the matrix have `outputs` floats each, as does the panel; no row is missing, so that no
-            // zeros are asked for; the target's rows are no other unit's.
-            unsafe { product(isa, [end - begin, vectors], &[line], outputs, std::ptr::null(), target) };
+            let (vectors, wide) = (panels.vectors(panel), panels.wide(panel));
+            let weights = from.of(&grad, panel).as_ptr();
+            let start = shared.at(panels.start(panel) + begin * wide, (end - begin) * wide);
+            let rows: [*mut f32; ROWS] = std::array::from_fn(|m| start.wrapping_add(m * wide));
+            let target = Target { rows: rows.as_ptr(), offset: 0, columns: wide, after: After::NOTHING };
+            // SAFETY: these rows of the matrix have `outputs` floats each, as does the panel; the target's rows are no other
+            // unit's.
+            unsafe { product(isa, [end - begin, vectors], &lines, outputs, weights, target) };
         }
     });
     // SAFETY: the units cover every input of every panel.
@@ -200,33 +196,28 @@ fn weight_columns(
 ) {
     let Linear { rows, inputs, outputs } = sides;
     let matrix = Weights { output: rows, input: outputs, taps: 1 };
-    let (grad, panels) = (matrix.pack_backward(isa, grad), matrix.backward());
+    let (grad, panels, most) = (matrix.pack_backward(isa, grad), matrix.backward(isa), tile::rows(isa));
     // A few tiles at once, so that a panel is read from the second-level cache for all of them.
-    let run = 4 * ROWS;
+    let run = 4 * most;
     in_units(sides, inputs.div_ceil(run), |unit| {
         let of_unit = unit * run..inputs.min((unit + 1) * run);
         let mut sums = [0.0f32; ROWS * WIDTH];
         for panel in 0..panels.count() {
             let (vectors, columns) = (panels.vectors(panel), panels.columns(panel));
-            let weights = grad[panels.start(panel)..][..rows * 16 * vectors].as_ptr();
-            for begin in of_unit.clone().step_by(ROWS) {
-                let size = ROWS.min(of_unit.end - begin);
-                let at = begin * stride + first + panel * WIDTH;
+            let weights = panels.of(&grad, panel).as_ptr();
+            for begin in of_unit.clone().step_by(most) {
+                let size = most.min(of_unit.end - begin);
+                let at = begin * stride + first + panel * panels.width();
                 let direct = weight.at(at, (size - 1) * stride + columns);
                 let past = past && columns == WIDTH;
                 let (start, step) = if past { (sums.as_mut_ptr(), WIDTH) } else { (direct, stride) };
-                let line = Line {
-                    start: x[begin * rows..][..size * rows].as_ptr(),
-                    step: rows as isize,
-                    low: 0,
-                    high: size,
-                    weights,
-                };
-                let target =
-                    Target { start, step: step as isize, columns, bias: std::ptr::null(), relu: false };
+                let inputs = rows_of(x[begin * rows..][..size * rows].as_ptr(), rows);
+                let lines = [Line { tap: 0, inputs: inputs.as_ptr(), offset: 0 }];
+                let targets: [*mut f32; ROWS] = std::array::from_fn(|m| start.wrapping_add(m * step));
+                let target = Target { rows: targets.as_ptr(), offset: 0, columns, after: After::NOTHING };
                 // SAFETY: `rows` floats of `x` for each of the tile's rows and of the panel; these rows and columns of the
                 // result are no other unit's.
-                unsafe { product(isa, [size, vectors], &[line], rows, std::ptr::null(), target) };
+                unsafe { product(isa, [size, vectors], &lines, rows, weights, target) };
                 if past {
                     // SAFETY: as above; `past` is for AVX-512 and for columns that begin at a line of the cache.
                     unsafe { write_past_caches(&sums[..size * WIDTH], direct, stride) };
@@ -237,6 +228,11 @@ fn weight_columns(
             end_of_writes();
         }
     });
+}
+
+/// A tile's rows, `step` floats apart; a tile of fewer does not look at the last.
+fn rows_of(start: *const f32, step: usize) -> [*const f32; ROWS] {
+    std::array::from_fn(|m| start.wrapping_add(m * step))
 }
 
 /// Writes rows of 32 floats, `step` floats apart, without reading their lines first.

@@ -5,6 +5,7 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, ModuleDisplay, Param};
 use burn::prelude::*;
 use burn::tensor::ops::ConvOptions;
+use kiln_kernels::{Given, Then};
 
 use crate::{Initializer, PaddingConfig2d, padding};
 
@@ -91,6 +92,14 @@ impl Conv2d {
         let [_, _, height, width] = x.dims();
         let bias = self.bias.as_ref().map(|bias| bias.val());
         kiln_kernels::conv2d(x, self.weight.val(), bias, self.options([height, width]))
+    }
+
+    /// The convolution, a normalization by given statistics if there is one, and what follows.
+    pub(crate) fn forward_then(&self, x: Tensor<4>, norm: Option<Given>, then: Then<Tensor<4>>) -> Tensor<4> {
+        let [_, _, height, width] = x.dims();
+        let bias = self.bias.as_ref().map(|bias| bias.val());
+        let options = self.options([height, width]);
+        kiln_kernels::conv2d_then(x, self.weight.val(), bias, options, norm, then)
     }
 
     /// What the kernels are told, for an input of these sides.

@@ -2,7 +2,7 @@
 
 use burn::prelude::*;
 
-use crate::{BatchNorm, Conv2d, LocalResponseNorm, MaxPool2d, Relu, relu};
+use crate::{BatchNorm, Conv2d, LocalResponseNorm, MaxPool2d, Relu, conv_norm_relu, conv_relu, relu};
 
 /// One step of a plain sequence: `Vec<Layer>` has the index of every step in its weights' names, as PyTorch's
 /// `Sequential` has (`features.3.weight`).
@@ -20,13 +20,17 @@ pub enum Layer {
     MaxPool(MaxPool2d),
 }
 
-/// Every layer of what the one before gives. A normalization and the ReLU behind it are one step.
+/// Every layer of what the one before gives. A convolution, the normalization and the ReLU behind it are one step.
 ///
 /// # Shapes
 /// `[batch, channels, height, width]`, all but `batch` as the layers change them.
 pub fn sequence(layers: &[Layer], x: Tensor<4>) -> Tensor<4> {
     match layers {
         [] => x,
+        [Layer::Conv(conv), Layer::Norm(norm), Layer::Relu(_), rest @ ..] => {
+            sequence(rest, conv_norm_relu(conv, norm, x))
+        }
+        [Layer::Conv(conv), Layer::Relu(_), rest @ ..] => sequence(rest, conv_relu(conv, x)),
         [Layer::Norm(norm), Layer::Relu(_), rest @ ..] => sequence(rest, norm.forward_relu(x)),
         [layer, rest @ ..] => sequence(rest, layer.forward(x)),
     }

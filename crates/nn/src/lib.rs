@@ -6,6 +6,7 @@
 mod bias;
 mod conv;
 mod conv2d;
+mod conv_norm;
 mod layer;
 mod linear;
 mod norm;
@@ -17,6 +18,7 @@ mod response_norm;
 pub use bias::constant_bias;
 pub use burn::nn::{Dropout, DropoutConfig, Initializer, PaddingConfig2d, Relu};
 pub use conv::{KAIMING_FAN_IN, KAIMING_FAN_OUT, conv, padded};
+pub use conv_norm::{conv_norm, conv_norm_add_relu, conv_norm_relu, conv_relu};
 pub use conv2d::{Conv2d, Conv2dConfig};
 pub use kiln_kernels::{
     add, add_relu, cat_channels, global_average, halves, hard_swish, interleave, leaky_relu, relu, relu6,

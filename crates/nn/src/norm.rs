@@ -3,7 +3,7 @@
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Flag, ModuleDisplay, Param, RunningState};
 use burn::prelude::*;
-use kiln_kernels::Then;
+use kiln_kernels::{Given, Then};
 
 /// The settings of a [`BatchNorm`].
 #[derive(Config, Debug)]
@@ -91,18 +91,26 @@ impl BatchNorm {
         self.normalize(x, Then::AddRelu(skip))
     }
 
-    fn normalize<const D: usize>(&self, x: Tensor<D>, then: Then<Tensor<D>>) -> Tensor<D> {
+    pub(crate) fn normalize<const D: usize>(&self, x: Tensor<D>, then: Then<Tensor<D>>) -> Tensor<D> {
         let [channels] = self.gamma.dims();
         assert!(D >= 2 && x.dims()[1] == channels, "{:?} values for {channels} channels", x.dims());
-        let (device, affine) = (x.device(), [self.gamma.val(), self.beta.val()]);
+        let device = x.device();
         if device.is_autodiff() && self.training.is_enabled() {
             let count = x.dims().iter().product::<usize>() / channels;
+            let affine = [self.gamma.val(), self.beta.val()];
             let (x, statistics) = kiln_kernels::batch_norm_train(x, affine, then, self.epsilon);
             self.update(statistics, count);
             return x;
         }
-        let running = [&self.running_mean, &self.running_var].map(|state| state.value().to_device(&device));
-        kiln_kernels::batch_norm(x, affine, running, then, self.epsilon)
+        let ([gamma, beta, mean, variance], epsilon) = self.given(&device);
+        kiln_kernels::batch_norm(x, [gamma, beta], [mean, variance], then, epsilon)
+    }
+
+    /// What it normalizes by when it does not look at the batch.
+    pub(crate) fn given(&self, device: &Device) -> Given {
+        let [mean, variance] =
+            [&self.running_mean, &self.running_var].map(|state| state.value().to_device(device));
+        ([self.gamma.val(), self.beta.val(), mean, variance], self.epsilon)
     }
 
     /// Moves the running statistics towards mean and variance of a batch of `count` values a channel.

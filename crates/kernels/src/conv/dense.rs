@@ -2,28 +2,33 @@
 
 use rayon::prelude::*;
 
-use super::Conv;
-use super::grid::{Grid, Side, Steps};
+use super::grid::{Grid, Outputs, Side, Steps};
 use super::panel::{Panels, Weights};
-use super::tile::{self, Line, ROWS, Target};
+use super::tile::{self, Target};
+use super::{After, Conv};
 use crate::isa::Isa;
 use crate::memory::{Buffer, Output, SharedMut};
 
 /// Floats of the input that a piece of work reads: half a megabyte, a part of a core's second-level cache.
 const CACHED: usize = 1 << 15;
 
-/// As [`super::forward`].
-pub fn forward(isa: Isa, conv: &Conv, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+/// As [`super::pack`].
+pub fn pack(isa: Isa, conv: &Conv, weight: &[f32]) -> Buffer {
+    shape_of(conv).pack_forward(isa, weight)
+}
+
+/// As [`super::forward_packed`].
+pub fn forward(isa: Isa, conv: &Conv, x: &[f32], weights: &[f32], after: After) -> Vec<f32> {
     let out = conv.out_size();
     let [inputs, outputs] = conv.floats();
-    assert_eq!(x.len(), inputs);
-    assert!(bias.is_none_or(|bias| bias.len() == conv.channels[1]));
-    let weights = shape_of(conv);
-    let packed = weights.pack_forward(isa, weight);
+    let panels = shape_of(conv).forward(isa);
+    assert!(x.len() == inputs && weights.len() == panels.len());
     let (grid, x) = Grid::forward(conv, out, x);
     let mut y = Output::unwritten(outputs);
     let steps = Steps::of(conv.channels[1], out);
-    correlate(isa, &grid, &x, weights.forward(), &packed, bias, steps, [0, 0], y.shared());
+    let shared = y.shared();
+    let after = after.at(conv, shared.at(0, 0));
+    correlate(isa, &grid, &x, panels, weights, after, steps, [0, 0], shared);
     // SAFETY: `correlate` writes every output.
     unsafe { y.written(outputs) }
 }
@@ -55,7 +60,17 @@ pub fn input_gradient(isa: Isa, conv: &Conv, weight: &[f32], grad: &[f32]) -> Ve
                 pixel: steps.pixel * conv.stride[1],
             };
             let first = [row * steps.row, column * steps.pixel];
-            correlate(isa, &grid, grad, weights.backward(), &packed, None, strided, first, x.shared());
+            correlate(
+                isa,
+                &grid,
+                grad,
+                weights.backward(isa),
+                &packed,
+                tile::After::NOTHING,
+                strided,
+                first,
+                x.shared(),
+            );
         }
     }
     // SAFETY: every input belongs to one phase, and `correlate` writes all of each.
@@ -85,76 +100,47 @@ pub(super) fn correlate(
     x: &[f32],
     panels: Panels,
     weights: &[f32],
-    bias: Option<&[f32]>,
+    after: tile::After,
     steps: Steps,
     first: [usize; 2],
     y: SharedMut,
 ) {
     let flattened = flat(grid, steps);
     let grid = flattened.as_ref().unwrap_or(grid);
-    let [length, runs] = grid.runs();
-    if length == 0 || runs == 0 || panels.columns == 0 {
+    if grid.outputs() == 0 || panels.columns == 0 {
         return;
     }
-    let in_run = length.div_ceil(ROWS);
-    let tiles = runs * in_run;
+    let rows = tile::rows(isa);
+    let tiles = grid.outputs().div_ceil(rows);
     let threads = rayon::current_num_threads();
-    let floats = ROWS * (grid.depth * grid.sides[0].stride * grid.sides[1].stride + panels.columns);
+    let floats = rows * (grid.depth * grid.sides[0].stride * grid.sides[1].stride + panels.columns);
     let unit = (CACHED / floats).min(tiles.div_ceil(4 * threads)).max(1);
     let units = tiles.div_ceil(unit);
     let parts = (2 * threads).div_ceil(units).min(panels.count());
     let zeros = Buffer::zeros(grid.depth);
-    let y_step = if grid.across() { steps.image } else { steps.pixel };
+    let outputs = Outputs { y, steps, first: first[0] + first[1], columns: panels.columns };
 
     let work = |index: usize| {
         let (range, part) = (index / parts * unit..tiles.min((index / parts + 1) * unit), index % parts);
-        let mut lines: Vec<Line> = Vec::with_capacity(panels.depth / grid.depth.max(1));
+        let tiles = grid.tiles(range, tiles, x, &zeros, &outputs);
         for panel in panels.count() * part / parts..panels.count() * (part + 1) / parts {
             let (vectors, columns) = (panels.vectors(panel), panels.columns(panel));
-            let weights = &weights[panels.start(panel)..][..panels.depth * 16 * vectors];
-            let bias = bias.map_or(std::ptr::null(), |bias| bias[panel * tile::WIDTH..][..columns].as_ptr());
-            for tile in range.clone() {
-                let (run, tile) = (tile / in_run, tile % in_run);
-                let [begin, end] = [length * tile / in_run, length * (tile + 1) / in_run];
-                let rows = end - begin;
-                lines.clear();
-                grid.taps(run, |tap, start, [low, high]| {
-                    let [low, high] = [low, high].map(|at| at.saturating_sub(begin).min(rows));
-                    if low < high {
-                        let step = grid.step() as isize;
-                        let start = start + begin as isize * step;
-                        lines.push(Line {
-                            start: x.as_ptr().wrapping_offset(start),
-                            step,
-                            low,
-                            high,
-                            weights: weights[tap * grid.depth * 16 * vectors..].as_ptr(),
-                        });
-                    }
-                });
-                let at = first[0] + first[1] + place(grid, steps, run) + begin * y_step;
-                let start = y.at(at + panel * tile::WIDTH, (rows - 1) * y_step + columns);
-                let target = Target { start, step: y_step as isize, columns, bias, relu: false };
-                // SAFETY: `Grid::taps` gives the rows that lie within `x`, and each has `depth` floats there; the
-                // tile's outputs are within `y` and no other unit's.
-                unsafe { tile::product(isa, [rows, vectors], &lines, grid.depth, zeros.as_ptr(), target) };
+            let weights = panels.of(weights, panel).as_ptr();
+            let offset = panel * panels.width();
+            let after = after.behind(offset);
+            for (lines, outputs) in tiles.iter() {
+                let target = Target { rows: outputs.as_ptr(), offset, columns, after };
+                // SAFETY: `Grid::tiles` gives inputs that lie within `x` and have `depth` floats there, and outputs that are
+                // within `y` with all columns and no other unit's.
+                unsafe { tile::product(isa, [outputs.len(), vectors], lines, grid.depth, weights, target) };
             }
         }
     };
     // A fork costs as much as about a million products.
-    if tiles * ROWS * panels.depth * panels.columns < 1 << 20 {
+    if grid.outputs() * panels.depth * panels.columns < 1 << 20 {
         (0..units * parts).for_each(work);
     } else {
         (0..units * parts).into_par_iter().for_each(work);
-    }
-}
-
-/// Where a run's outputs begin.
-fn place(grid: &Grid, steps: Steps, run: usize) -> usize {
-    let [high, wide] = [grid.sides[0].out, grid.sides[1].out];
-    match grid.across() {
-        true => run / wide * steps.row + run % wide * steps.pixel,
-        false => run / high * steps.image + run % high * steps.row,
     }
 }
 

@@ -6,7 +6,7 @@ use super::dense::{correlate, phase};
 use super::depthwise::group;
 use super::grid::{Grid, Side, Steps};
 use super::panel::Weights;
-use super::{Conv, depthwise, weights};
+use super::{Conv, depthwise, tile, weights};
 use crate::isa::Isa;
 use crate::memory::Output;
 
@@ -35,9 +35,11 @@ pub fn forward(isa: Isa, conv: &Conv, x: &[f32], weight: &[f32], bias: Option<&[
     let shared = y.shared();
     (0..conv.groups).into_par_iter().for_each(|group| {
         let packed = weights.pack_forward(isa, part(weight, conv, group));
-        let (x, bias) = (&x[group * input..], bias.map(|bias| part(bias, conv, group)));
+        let x = &x[group * input..];
+        let shift = bias.map_or(std::ptr::null(), |bias| part(bias, conv, group).as_ptr());
+        let after = tile::After { shift, ..tile::After::NOTHING };
         let first = [group * output, 0];
-        correlate(isa, &grid, x, weights.forward(), &packed, bias, steps, first, shared);
+        correlate(isa, &grid, x, weights.forward(isa), &packed, after, steps, first, shared);
     });
     // SAFETY: the groups are all channels of every output.
     unsafe { y.written(outputs) }
@@ -74,7 +76,17 @@ pub fn input_gradient(isa: Isa, conv: &Conv, weight: &[f32], grad: &[f32]) -> Ve
         let packed = weights.pack_backward(isa, part(weight, conv, group));
         for (grid, first) in &phases {
             let (grad, first) = (&grad[group * output..], [group * input, *first]);
-            correlate(isa, grid, grad, weights.backward(), &packed, None, strided, first, shared);
+            correlate(
+                isa,
+                grid,
+                grad,
+                weights.backward(isa),
+                &packed,
+                tile::After::NOTHING,
+                strided,
+                first,
+                shared,
+            );
         }
     });
     // SAFETY: the groups are all channels of every input.

@@ -13,7 +13,12 @@ mod vector;
 mod weights;
 mod winograd;
 
+use std::borrow::Cow;
+
+use rayon::prelude::*;
+
 use crate::isa::Isa;
+use crate::memory::Buffer;
 
 /// The shapes and settings of one convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,10 +66,62 @@ impl Conv {
         [area(self.size) * self.channels[0], area(self.out_size()) * self.channels[1]]
     }
 
+    /// Whether it goes by Winograd's points, for which weights are packed otherwise.
+    pub(crate) fn is_at_points(&self) -> bool {
+        winograd::pays(self)
+    }
+
     /// Whether every channel has its own kernel and gives one channel.
     fn is_depthwise(&self) -> bool {
         self.groups > 1 && self.channels == [self.groups; 2]
     }
+}
+
+/// What becomes of every output of a convolution, all of it in one pass: it is multiplied by its channel's factor, its
+/// channel's summand is added, then a summand of its own, and negative ones become zero.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct After<'a> {
+    /// `[out channels]`
+    pub scale: Option<&'a [f32]>,
+    /// `[out channels]`
+    pub shift: Option<&'a [f32]>,
+    /// As the output.
+    pub skip: Option<&'a [f32]>,
+    /// Whether negative outputs become zero.
+    pub relu: bool,
+}
+
+impl After<'_> {
+    /// For outputs that begin at `outputs`.
+    fn at(&self, conv: &Conv, outputs: *const f32) -> tile::After {
+        let channels = conv.channels[1];
+        assert!(self.scale.is_none_or(|scale| scale.len() == channels));
+        assert!(self.shift.is_none_or(|shift| shift.len() == channels));
+        assert!(self.skip.is_none_or(|skip| skip.len() == conv.floats()[1]));
+        let start = |values: Option<&[f32]>| values.map_or(std::ptr::null(), <[f32]>::as_ptr);
+        let [scale, shift, skip] = [self.scale, self.shift, self.skip].map(start);
+        tile::After { scale, shift, skip, outputs, relu: self.relu }
+    }
+}
+
+/// Weights in the order in which a convolution's inner loop reads them.
+pub struct Packed(Kind);
+
+enum Kind {
+    Panels(Buffer),
+    Points(Buffer),
+}
+
+/// Packs weights for [`forward_packed`]; nothing for groups of few channels, whose weights are few.
+///
+/// # Panics
+/// As [`forward`].
+pub fn pack(isa: Isa, conv: &Conv, weight: &[f32]) -> Option<Packed> {
+    Some(Packed(match conv {
+        _ if conv.is_at_points() => Kind::Points(winograd::pack(isa, conv, weight)),
+        _ if conv.groups == 1 => Kind::Panels(dense::pack(isa, conv, weight)),
+        _ => return None,
+    }))
 }
 
 /// The output's rows `[batch * rows * columns, out channels]` for the input's rows `x` and `weight`
@@ -73,11 +130,57 @@ impl Conv {
 /// # Panics
 /// If a slice is not as long as `conv` says, or the kernel is larger than the padded input.
 pub fn forward(isa: Isa, conv: &Conv, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-    match conv {
-        _ if winograd::pays(conv) => winograd::forward(isa, conv, x, weight, bias),
-        _ if conv.groups == 1 => dense::forward(isa, conv, x, weight, bias),
-        _ if conv.is_depthwise() => depthwise::forward(isa, conv, x, weight, bias),
-        _ => grouped::forward(isa, conv, x, weight, bias),
+    let after = After { shift: bias, ..After::default() };
+    forward_packed(isa, conv, x, weight, pack(isa, conv, weight).as_ref(), after)
+}
+
+/// As [`forward`], with what [`pack`] made of the weights for a convolution of the same sides.
+///
+/// # Panics
+/// As [`forward`], and if the weights were packed for another one.
+pub fn forward_packed(
+    isa: Isa,
+    conv: &Conv,
+    x: &[f32],
+    weight: &[f32],
+    packed: Option<&Packed>,
+    after: After,
+) -> Vec<f32> {
+    match packed {
+        Some(Packed(Kind::Points(weights))) => winograd::forward(isa, conv, x, weights, after),
+        Some(Packed(Kind::Panels(weights))) => dense::forward(isa, conv, x, weights, after),
+        None => {
+            let weight = match after.scale {
+                Some(scale) => Cow::Owned(scaled(weight, scale)),
+                None => Cow::Borrowed(weight),
+            };
+            let mut y = match conv.is_depthwise() {
+                true => depthwise::forward(isa, conv, x, &weight, after.shift),
+                false => grouped::forward(isa, conv, x, &weight, after.shift),
+            };
+            finish(&mut y, after.skip, after.relu);
+            y
+        }
+    }
+}
+
+/// Every output channel's weights times its factor.
+fn scaled(weight: &[f32], scale: &[f32]) -> Vec<f32> {
+    let row = weight.len() / scale.len().max(1);
+    let rows = weight.chunks_exact(row.max(1)).zip(scale);
+    rows.flat_map(|(row, scale)| row.iter().map(move |weight| weight * scale)).collect()
+}
+
+/// The last of what [`After`] says.
+fn finish(y: &mut [f32], skip: Option<&[f32]>, relu: bool) {
+    let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
+    let part = 1 << 14;
+    match skip {
+        Some(skip) => y.par_chunks_mut(part).zip(skip.par_chunks(part)).for_each(|(y, skip)| {
+            y.iter_mut().zip(skip).for_each(|(y, skip)| *y = (*y + skip).max(floor));
+        }),
+        None if relu => y.par_chunks_mut(part).for_each(|y| y.iter_mut().for_each(|y| *y = y.max(floor))),
+        None => {}
     }
 }
 

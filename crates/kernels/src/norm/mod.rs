@@ -80,6 +80,22 @@ impl Norm<'_> {
         self.variance.iter().map(|&variance| (f64::from(variance) + self.epsilon).sqrt())
     }
 
+    /// Factor and summand of every channel of what a layer gives that adds `bias` itself.
+    pub(crate) fn folded(&self, bias: Option<&[f32]>) -> (Vec<f32>, Vec<f32>) {
+        let factors: Vec<f64> = self
+            .gamma
+            .iter()
+            .zip(self.deviations())
+            .map(|(&gamma, deviation)| f64::from(gamma) / deviation)
+            .collect();
+        let shift = |(channel, factor): (usize, &f64)| {
+            let bias = bias.map_or(0.0, |bias| f64::from(bias[channel]));
+            (f64::from(self.beta[channel]) + (bias - f64::from(self.mean[channel])) * factor) as f32
+        };
+        let shifts = factors.iter().enumerate().map(shift).collect();
+        (factors.iter().map(|factor| *factor as f32).collect(), shifts)
+    }
+
     /// Mean, factor and what is added, for the columns of a long row. Forward and backward pass get the same ones, so that
     /// both find the same values positive.
     fn columns(&self, walk: Walk) -> [Vec<f32>; 3] {

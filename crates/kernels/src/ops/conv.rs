@@ -10,9 +10,11 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Flex, TensorMetadata, backend_extension};
 use burn::tensor::ops::ConvOptions;
 
-use crate::conv::{self, Conv};
+use crate::conv::{self, After, Conv};
 use crate::gradient::{Sum, leave, take};
 use crate::isa::Isa;
+use crate::norm::{Norm, Then};
+use crate::packed::packed;
 use crate::sums;
 use crate::tensor::{FlexTensor, Sides, channels_last, dims, from_rows, in_order, in_order_of, values};
 
@@ -79,9 +81,53 @@ fn convolve(
 ) -> FlexTensor {
     let conv = settings(dims(&x), dims(&weight), &options);
     let [high, wide] = conv.out_size();
-    let (x, weight, bias) = (channels_last(x), in_order(weight), bias.map(in_order));
-    let y = conv::forward(Isa::best(), &conv, values(&x), values(&weight), bias.as_ref().map(values));
-    from_rows(y, &[conv.batch, conv.channels[1], high, wide])
+    let bias = bias.map(in_order);
+    let after = After { shift: bias.as_ref().map(values), ..After::default() };
+    from_rows(forward(&conv, x, weight, after), &[conv.batch, conv.channels[1], high, wide])
+}
+
+/// The rows of the output.
+fn forward(conv: &Conv, x: FlexTensor, weight: FlexTensor, after: After) -> Vec<f32> {
+    let (isa, x, weight) = (Isa::best(), channels_last(x), in_order(weight));
+    let kept = packed(isa, conv, &weight);
+    let (x, weight) = (values(&x), values(&weight));
+    match kept {
+        Some(kept) => conv::forward_packed(isa, conv, x, weight, Some(&kept), after),
+        None => conv::forward_packed(isa, conv, x, weight, conv::pack(isa, conv, weight).as_ref(), after),
+    }
+}
+
+/// A convolution, a normalization by given statistics and what follows it, in one pass: on flex, without gradients.
+/// `norm` is gamma, beta, mean and variance; without it, only what follows.
+pub fn convolve_then(
+    x: FlexTensor,
+    weight: FlexTensor,
+    bias: Option<FlexTensor>,
+    options: ConvOptions<2>,
+    norm: Option<([FlexTensor; 4], f64)>,
+    then: Then<FlexTensor>,
+) -> FlexTensor {
+    let conv = settings(dims(&x), dims(&weight), &options);
+    let [high, wide] = conv.out_size();
+    let bias = bias.map(in_order);
+    let (scale, shift) = match norm {
+        Some((norm, epsilon)) => {
+            let norm = norm.map(in_order);
+            let [gamma, beta, mean, variance] = norm.each_ref().map(values);
+            let norm = Norm { gamma, beta, mean, variance, epsilon };
+            let (scale, shift) = norm.folded(bias.as_ref().map(values));
+            (Some(scale), Some(shift))
+        }
+        None => (None, bias.as_ref().map(|bias| values(bias).to_vec())),
+    };
+    let (relu, skip) = match then {
+        Then::Nothing => (false, None),
+        Then::Relu => (true, None),
+        Then::AddRelu(skip) => (true, Some(channels_last(skip))),
+    };
+    let after =
+        After { scale: scale.as_deref(), shift: shift.as_deref(), skip: skip.as_ref().map(values), relu };
+    from_rows(forward(&conv, x, weight, after), &[conv.batch, conv.channels[1], high, wide])
 }
 
 impl ConvOps for Flex {

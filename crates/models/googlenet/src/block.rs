@@ -4,7 +4,7 @@ use burn::prelude::*;
 use kiln_nn::{
     AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, AvgPool2d, AvgPool2dConfig, BatchNorm, BatchNormConfig,
     Conv2d, Dropout, DropoutConfig, Initializer, Linear, LinearConfig, MaxPool2d, cat_channels,
-    constant_bias, conv, max_pool, padded, relu,
+    constant_bias, conv, conv_norm_relu, conv_relu, max_pool, padded, relu,
 };
 
 use crate::Version;
@@ -45,10 +45,9 @@ impl ConvRelu {
     }
 
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = self.conv.forward(x);
         match &self.bn {
-            Some(bn) => bn.forward_relu(x),
-            None => relu(x),
+            Some(bn) => conv_norm_relu(&self.conv, bn, x),
+            None => conv_relu(&self.conv, x),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The two residual blocks of Figure 5: y = F(x) + x.
 
 use burn::prelude::*;
-use kiln_nn::{BatchNorm, BatchNormConfig, Conv2d, Initializer, KAIMING_FAN_OUT, conv};
+use kiln_nn::{
+    BatchNorm, BatchNormConfig, Conv2d, Initializer, KAIMING_FAN_OUT, conv, conv_norm, conv_norm_add_relu,
+    conv_norm_relu,
+};
 
 /// A residual block of either kind.
 #[derive(Module, Debug)]
@@ -46,8 +49,8 @@ impl BasicBlock {
 
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let shortcut = shortcut(&self.downsample, x.clone());
-        let x = self.bn1.forward_relu(self.conv1.forward(x));
-        self.bn2.forward_add_relu(self.conv2.forward(x), shortcut)
+        let x = conv_norm_relu(&self.conv1, &self.bn1, x);
+        conv_norm_add_relu(&self.conv2, &self.bn2, x, shortcut)
     }
 }
 
@@ -85,9 +88,9 @@ impl Bottleneck {
 
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let shortcut = shortcut(&self.downsample, x.clone());
-        let x = self.bn1.forward_relu(self.conv1.forward(x));
-        let x = self.bn2.forward_relu(self.conv2.forward(x));
-        self.bn3.forward_add_relu(self.conv3.forward(x), shortcut)
+        let x = conv_norm_relu(&self.conv1, &self.bn1, x);
+        let x = conv_norm_relu(&self.conv2, &self.bn2, x);
+        conv_norm_add_relu(&self.conv3, &self.bn3, x, shortcut)
     }
 }
 
@@ -102,7 +105,7 @@ fn projection(channels: [usize; 2], stride: usize, device: &Device) -> Option<(C
 
 fn shortcut(downsample: &Option<(Conv2d, BatchNorm)>, x: Tensor<4>) -> Tensor<4> {
     match downsample {
-        Some((conv, norm)) => norm.forward(conv.forward(x)),
+        Some((conv, norm)) => conv_norm(conv, norm, x),
         None => x,
     }
 }

@@ -4,7 +4,7 @@ use burn::prelude::*;
 use kiln_core::Network;
 use kiln_nn::{
     BatchNorm, BatchNormConfig, Conv2d, KAIMING_FAN_IN, Linear, LinearConfig, cat_channels, constant_bias,
-    conv, global_average, max_pool,
+    conv, conv_norm, conv_norm_add_relu, conv_norm_relu, global_average, max_pool,
 };
 
 /// How a shortcut gets its shape where the block's output has another (Section 3.3).
@@ -83,7 +83,7 @@ impl Network for CifarResNet {
     /// # Shapes
     /// `[batch, 3, height, width]` (32 in the paper) to logits `[batch, num_classes]`
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = self.bn1.forward_relu(self.conv1.forward(images));
+        let x = conv_norm_relu(&self.conv1, &self.bn1, images);
         let stages = [&self.layer1, &self.layer2, &self.layer3];
         let x = stages.into_iter().flatten().fold(x, |x, block| block.forward(x));
         self.fc.forward(global_average(x))
@@ -102,11 +102,11 @@ struct CifarBlock {
 impl CifarBlock {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let shortcut = match &self.downsample {
-            Some((conv, norm)) => norm.forward(conv.forward(x.clone())),
+            Some((conv, norm)) => conv_norm(conv, norm, x.clone()),
             None => self.padded(x.clone()),
         };
-        let x = self.bn1.forward_relu(self.conv1.forward(x));
-        self.bn2.forward_add_relu(self.conv2.forward(x), shortcut)
+        let x = conv_norm_relu(&self.conv1, &self.bn1, x);
+        conv_norm_add_relu(&self.conv2, &self.bn2, x, shortcut)
     }
 
     /// Option A: what is missing in channels is zero, half of it before and half behind.

@@ -10,7 +10,7 @@ use burn::prelude::*;
 use kiln_core::Network;
 use kiln_nn::{
     BatchNorm, BatchNormConfig, Conv2d, KAIMING_FAN_OUT, Linear, LinearConfig, constant_bias, conv,
-    global_average,
+    conv_norm_relu, global_average,
 };
 
 use crate::Version;
@@ -88,7 +88,7 @@ impl Network for CifarResNetV2 {
     /// # Shapes
     /// `[batch, 3, height, width]` (32 in the paper) to logits `[batch, num_classes]`
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = self.norm1.forward_relu(self.conv1.forward(images));
+        let x = conv_norm_relu(&self.conv1, &self.norm1, images);
         let stages = [&self.layer1, &self.layer2, &self.layer3];
         let x = stages.into_iter().flatten().fold(x, |x, block| block.forward(x));
         let x = self.norm.forward_relu(x);

@@ -25,7 +25,7 @@ use burn::prelude::*;
 use kiln_core::Network;
 use kiln_nn::{
     BatchNorm, BatchNormConfig, Conv2d, KAIMING_FAN_OUT, Linear, LinearConfig, MaxPool2d, conv,
-    global_average, max_pool, padded,
+    conv_norm_relu, global_average, max_pool, padded,
 };
 
 use block::{BasicBlock, Block, Bottleneck};
@@ -203,7 +203,7 @@ impl ResNet {
     /// `[batch, 3, height, width]` to `[c2, c3, c4, c5]`, with the channels of [`Depth::channels`] and sides of 1/4,
     /// 1/8, 1/16 and 1/32, rounded up (with [`Stem::Cifar`] 1, 1/2, 1/4 and 1/8)
     pub fn features(&self, images: Tensor<4>) -> [Tensor<4>; 4] {
-        let x = self.bn1.forward_relu(self.conv1.forward(images));
+        let x = conv_norm_relu(&self.conv1, &self.bn1, images);
         let x = match &self.maxpool {
             Some(pool) => pool.forward(x),
             None => x,

@@ -9,8 +9,8 @@
 use burn::prelude::*;
 use kiln_core::Network;
 use kiln_nn::{
-    BatchNorm, BatchNormConfig, Conv2d, Linear, LinearConfig, MaxPool2d, Relu, conv, global_average, halves,
-    interleave, max_pool, padded,
+    BatchNorm, BatchNormConfig, Conv2d, Linear, LinearConfig, MaxPool2d, Relu, conv, conv_norm,
+    conv_norm_relu, global_average, halves, interleave, max_pool, padded,
 };
 
 /// The published widths, as parts of the plain network's.
@@ -99,7 +99,7 @@ impl ShuffleNetV2 {
     /// half, a quarter and an 8th after [`Stem::Cifar`])
     pub fn features(&self, images: Tensor<4>) -> [Tensor<4>; 3] {
         let (conv, norm) = &self.conv1;
-        let x = norm.forward_relu(conv.forward(images));
+        let x = conv_norm_relu(conv, norm, images);
         let x = match &self.maxpool {
             Some(pool) => pool.forward(x),
             None => x,
@@ -120,7 +120,7 @@ impl Network for ShuffleNetV2 {
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let (conv, norm) = &self.conv5;
         let [_, _, x] = self.features(images);
-        let x = norm.forward_relu(conv.forward(x));
+        let x = conv_norm_relu(conv, norm, x);
         self.fc.forward(global_average(x))
     }
 }
@@ -152,15 +152,15 @@ impl Block {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let (kept, x) = match &self.branch1 {
             Some((depthwise, norm1, pointwise, norm2)) => {
-                let kept = norm1.forward(depthwise.forward(x.clone()));
-                (norm2.forward_relu(pointwise.forward(kept)), x)
+                let kept = conv_norm(depthwise, norm1, x.clone());
+                (conv_norm_relu(pointwise, norm2, kept), x)
             }
             None => halves(x).into(),
         };
         let (pointwise1, norm1, _, depthwise, norm2, pointwise2, norm3) = &self.branch2;
-        let x = norm1.forward_relu(pointwise1.forward(x));
-        let x = norm2.forward(depthwise.forward(x));
-        let x = norm3.forward_relu(pointwise2.forward(x));
+        let x = conv_norm_relu(pointwise1, norm1, x);
+        let x = conv_norm(depthwise, norm2, x);
+        let x = conv_norm_relu(pointwise2, norm3, x);
         // A channel shuffle of the two branches.
         interleave(kept, x)
     }

@@ -5,23 +5,25 @@
 //! the products turned into outputs. The weights' gradient is the same algorithm read backwards.
 
 mod transform;
-mod vector;
 mod weights;
 
 use rayon::prelude::*;
 
-use super::Conv;
 use super::panel::{Panels, Weights};
-use super::tile::{self, Line, ROWS, Target, WIDTH};
+use super::tile::{self, Line, Target};
+use super::vector::{Vector, for_every_vector};
+use super::{After, Conv};
 use crate::isa::Isa;
 use crate::memory::{Buffer, Output, SharedMut, with_scratch};
 use transform::{IN, KERNEL, OUT, POINTS, both};
-use vector::for_every_vector;
 
 pub use weights::weight_gradient;
 
-/// Floats at points that a piece of work holds: a megabyte, half of a core's second-level cache.
-const HELD: usize = 1 << 18;
+/// Floats at points that a piece of work holds: half of a core's second-level cache, which is a megabyte or two where there
+/// is AVX-512, and often half a megabyte where there is not.
+fn held(isa: Isa) -> usize {
+    if isa == Isa::Avx512 { 1 << 18 } else { 1 << 16 }
+}
 
 /// Whether there is less to do this way. The weights at points are four times the weights; few tiles do not pay for
 /// them.
@@ -63,39 +65,53 @@ impl Tiles {
         (tile / (high * wide), [tile / wide % high * OUT, tile % wide * OUT])
     }
 
-    /// Channels at a point, filled up to whole vectors.
+    /// Channels at a point, filled up to an odd number of cache lines: tiles then lie in different sets of the caches.
     fn filled(&self) -> usize {
-        self.channels.next_multiple_of(16)
+        (self.channels.div_ceil(16) | 1) * 16
     }
 
     /// Tiles of a piece of work.
-    fn at_once(&self, pieces: usize) -> usize {
-        let fit = (HELD / (POINTS * self.filled())).max(4 * ROWS);
+    fn at_once(&self, isa: Isa, pieces: usize) -> usize {
+        let rows = tile::rows(isa);
+        let fit = (held(isa) / (POINTS * self.filled())).max(4 * rows);
         let tiles = fit.min(self.count().div_ceil(pieces)).max(1);
-        if tiles > ROWS { tiles.next_multiple_of(ROWS) } else { tiles }
+        if tiles > rows { tiles.next_multiple_of(rows) } else { tiles }
     }
 }
 
-/// As [`super::forward`].
-pub fn forward(isa: Isa, conv: &Conv, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+/// As [`super::pack`].
+pub fn pack(isa: Isa, conv: &Conv, weight: &[f32]) -> Buffer {
     let shape = shape_of(conv);
-    let at_points = weights_at_points(isa, shape.forward(), &shape.pack_forward(isa, weight), false);
+    weights_at_points(isa, shape.forward(isa), &shape.pack_forward(isa, weight), false)
+}
+
+/// As [`super::forward_packed`].
+pub fn forward(isa: Isa, conv: &Conv, x: &[f32], at_points: &[f32], after: After) -> Vec<f32> {
     let before = conv.padding.map(|padding| padding.0 as isize);
-    let (out, channels) = (conv.out_size(), conv.channels[0]);
-    let tiles = Tiles { batch: conv.batch, channels, size: conv.size, out, before };
-    assert_eq!(x.len(), conv.floats()[0]);
-    correlate(isa, &tiles, x, shape.forward().columns, &at_points, bias)
+    let (out, [input, output]) = (conv.out_size(), conv.channels);
+    let tiles = Tiles { batch: conv.batch, channels: input, size: conv.size, out, before };
+    let [inputs, outputs] = conv.floats();
+    assert!(x.len() == inputs && at_points.len() == Panels::new(isa, POINTS * input, output).len());
+    let mut y = Output::unwritten(outputs);
+    let shared = y.shared();
+    correlate(isa, &tiles, x, output, at_points, after.at(conv, shared.at(0, 0)), shared);
+    // SAFETY: the tiles cover every output of every panel.
+    unsafe { y.written(outputs) }
 }
 
 /// As [`super::input_gradient`].
 pub fn input_gradient(isa: Isa, conv: &Conv, weight: &[f32], grad: &[f32]) -> Vec<f32> {
     let shape = shape_of(conv);
-    let at_points = weights_at_points(isa, shape.backward(), &shape.pack_backward(isa, weight), true);
+    let at_points = weights_at_points(isa, shape.backward(isa), &shape.pack_backward(isa, weight), true);
     let before = conv.padding.map(|padding| 2 - padding.0 as isize);
     let (size, channels) = (conv.out_size(), conv.channels[1]);
     let tiles = Tiles { batch: conv.batch, channels, size, out: conv.size, before };
-    assert_eq!(grad.len(), conv.floats()[1]);
-    correlate(isa, &tiles, grad, shape.backward().columns, &at_points, None)
+    let [inputs, outputs] = conv.floats();
+    assert_eq!(grad.len(), outputs);
+    let mut x = Output::unwritten(inputs);
+    correlate(isa, &tiles, grad, conv.channels[0], &at_points, tile::After::NOTHING, x.shared());
+    // SAFETY: the tiles cover every input of every panel.
+    unsafe { x.written(inputs) }
 }
 
 fn shape_of(conv: &Conv) -> Weights {
@@ -109,8 +125,7 @@ fn weights_at_points(isa: Isa, panels: Panels, packed: &[f32], turned: bool) -> 
     let mut at_points = Buffer::of(wide.len());
     let shared = SharedMut::of(&mut at_points);
     (0..panels.count()).into_par_iter().for_each(|panel| {
-        let width = 16 * panels.vectors(panel);
-        let from = &packed[panels.start(panel)..][..panels.depth * width];
+        let (width, from) = (panels.wide(panel), panels.of(packed, panel));
         // SAFETY: this panel is no other unit's, and `at_points` outlives the loop.
         let to = unsafe { shared.part(wide.start(panel), wide.depth * width) };
         panel_at_points(isa, rows * width, from, to, turned);
@@ -121,13 +136,13 @@ fn weights_at_points(isa: Isa, panels: Panels, packed: &[f32], turned: bool) -> 
 for_every_vector! {
     /// Every column of `from` `[9, floats]` as a column of `to` `[36, floats]`.
     fn panel_at_points<V>(floats: usize, from: &[f32], to: &mut [f32], turned: bool) {
-        assert!(from.len() == KERNEL * KERNEL * floats && to.len() == POINTS * floats && floats.is_multiple_of(16));
-        for at in (0..floats).step_by(16) {
+        assert!(from.len() == KERNEL * KERNEL * floats && to.len() == POINTS * floats && floats.is_multiple_of(V::LEN));
+        for at in (0..floats).step_by(V::LEN) {
             let place = |r: usize, c: usize| if turned { (2 - r) * KERNEL + 2 - c } else { r * KERNEL + c };
             // SAFETY: by the assertion both reach that far.
             both::<transform::Weights, V, KERNEL, IN>(
-                |r, c| unsafe { V::load(from.as_ptr().add(place(r, c) * floats + at), 16) },
-                |r, c, value| unsafe { value.store(to.as_mut_ptr().add((r * IN + c) * floats + at), 16) },
+                |r, c| unsafe { V::load(from.as_ptr().add(place(r, c) * floats + at)) },
+                |r, c, value| unsafe { value.store(to.as_mut_ptr().add((r * IN + c) * floats + at)) },
             );
         }
     }
@@ -140,39 +155,41 @@ fn correlate(
     x: &[f32],
     columns: usize,
     at_points: &[f32],
-    bias: Option<&[f32]>,
-) -> Vec<f32> {
-    let len = tiles.batch * tiles.out[0] * tiles.out[1] * columns;
-    let mut y = Output::unwritten(len);
-    let shared = y.shared();
-    let panels = Panels { depth: POINTS * tiles.channels, columns };
-    let at_once = tiles.at_once(2 * rayon::current_num_threads());
+    after: tile::After,
+    y: SharedMut,
+) {
+    let panels = Panels::new(isa, POINTS * tiles.channels, columns);
+    let at_once = tiles.at_once(isa, 2 * rayon::current_num_threads());
     (0..tiles.count().div_ceil(at_once)).into_par_iter().for_each(|unit| {
         let range = unit * at_once..tiles.count().min((unit + 1) * at_once);
         let (count, filled) = (range.len(), tiles.filled());
-        with_scratch(POINTS * count * (filled + WIDTH), |scratch| {
+        with_scratch(POINTS * count * (filled + panels.width()), |scratch| {
             let (inputs, products) = scratch.split_at_mut(POINTS * count * filled);
             inputs_at_points(isa, tiles, x, range.start, inputs);
             for panel in 0..panels.count() {
-                let vectors = panels.vectors(panel);
-                let weights = &at_points[panels.start(panel)..][..panels.depth * 16 * vectors];
-                multiply(isa, [count, tiles.channels, filled], vectors, inputs, weights, products);
-                let bias = bias.map(|bias| &bias[panel * WIDTH..][..panels.columns(panel)]);
-                let channels = [panel * WIDTH, panels.columns(panel), columns];
+                let (first, wide) = (panel * panels.width(), panels.wide(panel));
+                let weights = panels.of(at_points, panel);
+                multiply(
+                    isa,
+                    [count, tiles.channels, filled],
+                    panels.vectors(panel),
+                    inputs,
+                    weights,
+                    products,
+                );
+                let channels = [first, panels.columns(panel), columns];
                 outputs_of_points(
                     isa,
                     tiles,
                     channels,
                     range.start,
-                    &products[..POINTS * count * 16 * vectors],
-                    bias,
-                    shared,
+                    &products[..POINTS * count * wide],
+                    after.behind(first),
+                    y,
                 );
             }
         });
     });
-    // SAFETY: the tiles cover every output of every panel.
-    unsafe { y.written(len) }
 }
 
 /// `products[point][tile] = inputs[point][tile] * weights[point]` for every point, by the matrix product's inner loop.
@@ -184,20 +201,21 @@ fn multiply(
     weights: &[f32],
     products: &mut [f32],
 ) {
-    let width = 16 * vectors;
-    let parts = count.div_ceil(ROWS);
+    let (width, most) = (tile::lanes(isa) * vectors, tile::rows(isa));
+    let parts = count.div_ceil(most);
+    let rows: Vec<_> = inputs.chunks_exact(filled).take(count).map(<[f32]>::as_ptr).collect();
+    let start = products[..POINTS * count * width].as_mut_ptr();
+    let targets: Vec<_> = (0..count).map(|tile| start.wrapping_add(tile * width)).collect();
     for point in 0..POINTS {
+        let offset = (point * count * filled) as isize;
         let weights = weights[point * channels * width..][..channels * width].as_ptr();
         for part in 0..parts {
             let [begin, end] = [count * part / parts, count * (part + 1) / parts];
-            let rows = end - begin;
-            let start = inputs[(point * count + begin) * filled..][..rows * filled].as_ptr();
-            let line = Line { start, step: filled as isize, low: 0, high: rows, weights };
-            let start = products[(point * count + begin) * width..][..rows * width].as_mut_ptr();
-            let bias = std::ptr::null();
-            let target = Target { start, step: width as isize, columns: width, bias, relu: false };
-            // SAFETY: the slices above hold `rows` rows of each; every row has an input, so zeros are not read.
-            unsafe { tile::product(isa, [rows, vectors], &[line], channels, start, target) };
+            let line = Line { tap: 0, inputs: rows[begin..end].as_ptr(), offset };
+            let (rows, offset) = (targets[begin..end].as_ptr(), point * count * width);
+            let target = Target { rows, offset, columns: width, after: tile::After::NOTHING };
+            // SAFETY: the inputs hold 36 times `count * filled` floats, the products 36 times `count * width`.
+            unsafe { tile::product(isa, [end - begin, vectors], &[line], channels, weights, target) };
         }
     }
 }
@@ -214,18 +232,18 @@ for_every_vector! {
             let start = x.as_ptr().wrapping_add(image * high * wide * tiles.channels);
             let within = |at: isize, size: usize| at >= 0 && at + IN as isize <= size as isize;
             let whole = within(top, high) && within(left, wide);
-            for channel in (0..tiles.channels).step_by(16) {
-                let real = 16.min(tiles.channels - channel);
+            for channel in (0..tiles.channels).step_by(V::LEN) {
+                let real = V::LEN.min(tiles.channels - channel);
                 let to = points[index * filled + channel..].as_mut_ptr();
                 // SAFETY: the points hold 36 times `count * filled` floats.
                 let store = |r: usize, c: usize, value: V| unsafe {
-                    value.store(to.add((r * IN + c) * count * filled), 16);
+                    value.store(to.add((r * IN + c) * count * filled));
                 };
                 let load = |r: usize, c: usize| {
                     let (y, x) = (top + r as isize, left + c as isize);
                     let at = (y * wide as isize + x) * tiles.channels as isize + channel as isize;
                     // SAFETY: the place is within the image, which `whole` or the comparison below say.
-                    unsafe { V::load(start.wrapping_offset(at), real) }
+                    unsafe { some(start.wrapping_offset(at), real) }
                 };
                 if whole {
                     both::<transform::Inputs, V, IN, IN>(load, store);
@@ -249,35 +267,43 @@ for_every_vector! {
         channels: [usize; 3],
         first: usize,
         points: &[f32],
-        bias: Option<&[f32]>,
+        after: tile::After,
         y: SharedMut,
     ) {
         let [begin, columns, all] = channels;
-        let (width, [high, wide]) = (columns.next_multiple_of(16), tiles.out);
+        let (width, [high, wide]) = (columns.next_multiple_of(V::LEN), tiles.out);
         let count = points.len() / (POINTS * width);
         for index in 0..count {
             let (image, [row, column]) = tiles.place(first + index);
             let [rows, in_row] = [OUT.min(high - row), OUT.min(wide - column)];
             let at = ((image * high + row) * wide + column) * all + begin;
             let to = y.at(at, ((rows - 1) * wide + in_row - 1) * all + columns);
-            for vector in (0..columns).step_by(16) {
-                let real = 16.min(columns - vector);
+            for vector in (0..columns).step_by(V::LEN) {
+                let real = V::LEN.min(columns - vector);
                 let from = points[index * width + vector..].as_ptr();
-                // SAFETY: the bias has a float for each of the columns.
-                let bias = bias.map_or(V::ZERO, |bias| unsafe { V::load(bias[vector..].as_ptr(), real) });
                 // SAFETY: the points hold 36 times `count * width` floats; these channels of this tile are within `y`
                 // and no other unit's.
                 both::<transform::Outputs, V, IN, OUT>(
-                    |r, c| unsafe { V::load(from.add((r * IN + c) * count * width), 16) },
+                    |r, c| unsafe { V::load(from.add((r * IN + c) * count * width)) },
                     |r, c, value| {
                         if r < rows && c < in_row {
-                            unsafe { value.add(bias).store(to.add((r * wide + c) * all + vector), real) };
+                            unsafe { after.leave(value, to.add((r * wide + c) * all + vector), vector, real) };
                         }
                     },
                 );
             }
         }
     }
+}
+
+/// A vector of which `count` floats are there.
+///
+/// # Safety
+/// As [`Vector::load_some`].
+#[inline(always)]
+unsafe fn some<V: Vector>(from: *const f32, count: usize) -> V {
+    // SAFETY: the caller's promise.
+    unsafe { if count == V::LEN { V::load(from) } else { V::load_some(from, count) } }
 }
 
 #[cfg(test)]
@@ -309,7 +335,9 @@ mod tests {
                     let apart = ours.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
                     assert!(apart < 1e-4, "{isa:?} {conv:?}: {apart}");
                 };
-                close(forward(isa, &conv, &x, &weight, None), dense::forward(isa, &conv, &x, &weight, None));
+                let after = After::default();
+                let expected = dense::forward(isa, &conv, &x, &dense::pack(isa, &conv, &weight), after);
+                close(forward(isa, &conv, &x, &pack(isa, &conv, &weight), after), expected);
                 let expected = dense::input_gradient(isa, &conv, &weight, &grad);
                 close(input_gradient(isa, &conv, &weight, &grad), expected);
                 let expected = direct::weight_gradient(isa, &conv, &x, &grad);

@@ -1,6 +1,6 @@
 //! The matrices of F(4 x 4, 3 x 3) with the points 0, 1, -1, 2, -2 and infinity.
 
-use super::vector::Vector;
+use crate::conv::vector::Vector;
 
 /// Sides of a tile of outputs, of inputs, and of the kernel.
 pub const OUT: usize = 4;
@@ -122,10 +122,10 @@ mod tests {
     /// `y[o] = sum over k of d[o + k] g[k]`, and the gradients of a loss `sum of y[o] c[o]`.
     #[test]
     fn products_of_points_are_the_convolution_and_its_gradient() {
-        let lanes = |x: f32| [x; 16];
+        let lanes = |x: f32| [x; 4];
         let d = [0.5, -1.0, 2.0, 3.0, -0.25, 1.5].map(lanes);
         let g = [1.0, -2.0, 0.75].map(lanes);
-        let points = |a: [[f32; 16]; IN], b: [[f32; 16]; IN]| -> [[f32; 16]; IN] {
+        let points = |a: [[f32; 4]; IN], b: [[f32; 4]; IN]| -> [[f32; 4]; IN] {
             std::array::from_fn(|i| std::array::from_fn(|lane| a[i][lane] * b[i][lane]))
         };
         let y = Outputs::times(points(Inputs::times(d), Weights::times(g)));
@@ -137,7 +137,7 @@ mod tests {
         let dg = WeightGradients::times(points(Inputs::times(d), Gradients::times(c)));
         for k in 0..KERNEL {
             let expected: f32 = (0..OUT).map(|o| d[o + k][0] * c[o][0]).sum();
-            assert!((dg[k][15] - expected).abs() < 1e-5);
+            assert!((dg[k][3] - expected).abs() < 1e-5);
         }
     }
 }
