@@ -10,48 +10,55 @@
 //!   memory (`tensor.rs`): a vector register holds neighbouring channels of a pixel, an image is a matrix of pixels by
 //!   channels, and nothing is laid out anew from layer to layer. Burn's operations follow the strides. Gradients of several readers
 //!   are added in this layout too (`gradient.rs`).
-//! - **Convolution is a product of gathered rows** (`conv/dense.rs`). 14 pixels times 32 channels of sums stay in 28 registers; for
-//!   every tap and input channel two vectors of packed weights are loaded and 14 floats broadcast from 14 pixels, whose
-//!   addresses are a start and a step. Columns of im2col are never written; all strides, paddings and dilations are starts, steps
-//!   and limits; a pixel beyond the border is a row of zeros, and a tap that a whole tile misses is skipped. Small maps are cut
-//!   across the images instead of along their rows. Images of few channels are copied with their borders first, so that a row of
-//!   the kernel is one tap. 1 x 1 is the same loop with one tap and one long row.
+//! - **Convolution is a product of gathered rows** (`conv/tile.rs`, `conv/dense.rs`). A tile of pixels times two vectors of channels
+//!   stays in registers: 14 x 32 sums in 28 of AVX-512's 32 registers, 6 x 16 in 12 of AVX2's 16. For every tap and input
+//!   channel two vectors of packed weights are loaded and a float of each pixel is broadcast. The pixels are found by
+//!   pointers, made once for a piece of work and used for all its weights (Dukhan 2019, *The indirect convolution algorithm*,
+//!   <https://arxiv.org/abs/1907.02129>): columns of im2col are never written, all strides, paddings and dilations are the same
+//!   loop, tiles are full even on maps of 7 x 7, and a pixel beyond the border is a row of zeros. A tap that a whole tile misses is
+//!   skipped; on small maps tiles go along the border, so that many are. Images of few channels are copied with their
+//!   borders first, so that a row of the kernel is one tap. 1 x 1 is the same loop with one tap.
 //! - **Input gradient**: the same loop over the output's gradient, once per phase of the stride.
-//! - **Weight gradient** (`conv/weights.rs`): 14 input channels times 32 output channels of sums in registers, over pieces of 128
-//!   pixels whose gradients are packed first. Chunks are cut by shape alone and added in order.
-//! - **3 x 3 of stride one by Winograd** (`conv/winograd`), F(4 x 4, 3 x 3), where there are at least 16 channels and 64 tiles: all
+//! - **Weight gradient** (`conv/weights.rs`): a tile of input channels times two vectors of output channels of sums in registers,
+//!   over pieces of 128 pixels whose gradients, and whose inputs where there are many channels, are packed first. Chunks are
+//!   cut by shape alone and added in order.
+//! - **3 x 3 of stride one by Winograd** (`conv/winograd`), F(4 x 4, 3 x 3), where there are at least 16 channels and 48 tiles: all
 //!   three passes with a quarter of the products, piece by piece within the second-level cache. Errors stay below 1e-5 of
 //!   the largest value (`tests/convolution.rs`).
-//! - **Depthwise** (`conv/depthwise.rs`) and **grouped** convolution (`conv/grouped.rs`) go lane by lane: 16 channels times 16 weights.
+//! - **Depthwise** (`conv/depthwise.rs`) and **grouped** convolution (`conv/grouped.rs`) go lane by lane: a vector of channels times as
+//!   many weights.
 //! - **Batch normalization** with what follows it (ReLU, or a sum and ReLU) in one pass over the values after that for the
-//!   statistics; two passes backward.
+//!   statistics; two passes backward. In evaluation there is no pass at all: [`conv2d_then`] multiplies, adds and rectifies sums
+//!   before they are written.
+//! - **Packed weights** are kept by networks that answer (`packed.rs`): weights that are met a second time.
 //! - **The optimizer's step** is one pass over a parameter, in place.
-//! - AVX-512, AVX2 with FMA, or what the build's target has, asked at run time. NEON is left to the compiler: there was no such machine
-//!   to test on.
+//! - AVX-512, AVX2 with FMA, or what the build's target has, asked at run time. NEON is left to the compiler (vectors of four
+//!   floats): there was no such machine to test on.
 //! - Threads are rayon's. Sums do not depend on how many there are: results are the same to the bit. [`pin_threads`] keeps
 //!   each on a processor of its own.
 //! - Memory: scratch is kept by each thread (`memory.rs`), outputs come from the allocator, which [`keep_freed_memory`] tells to keep
 //!   what is freed; [`LineAligned`] lets them begin on cache lines.
 //!
 //! # Roofline
-//! [`peak_gflops`] measures the roof: 249 GFLOP/s a core on the machine of the measurements, which is two fused multiply-adds of 16
-//! floats at 3.9 GHz. A tile of the inner loop loads 16 times for 28 multiply-adds, so the arithmetic units are what limits it as long as
-//! the panel of weights comes from the caches: 94 % of the roof alone (a panel in the second-level cache, fetched eight steps ahead; 88 % without
-//! that). With one vector of columns (16 output channels) loads and multiply-adds are as many, and 70 % remain. Norms, pooling and the update
-//! are limited by memory.
+//! [`peak_gflops`] measures the roof: 249 GFLOP/s a core with AVX-512 at 3.9 GHz on one machine of the measurements, 98 with AVX2 at
+//! 3.1 GHz on the other; that is two fused multiply-adds a cycle. A tile of the inner loop loads 16 times for 28 multiply-adds (AVX2: 8 for
+//! 12), so the arithmetic units are what limits it as long as the panel of weights comes from the caches: 94 % of the roof alone with either (a panel in
+//! the second-level cache, fetched eight steps ahead; AVX-512 without that 88 %). With one vector of columns loads and
+//! multiply-adds are as many, and 70 % remain. Norms, pooling and the update are limited by memory.
 //!
 //! # Tried and dropped
 //! - Planes (channels first) with vectors along a row, which this crate had before: a third to two thirds of today's rate; the weight
 //!   gradient adds up vectors at its end, and narrow maps waste lanes.
-//! - 6 x 4 and 8 x 3 vectors of sums in place of 14 x 2: the same rate, and more columns wasted at the end.
-//! - Weight gradient without packing the gradients: at 512 channels 130 in place of 185 GFLOP/s a core, because rows a multiple of 2 KB
-//!   apart share the sets of the first-level cache.
-//! - Half a megabyte of input per piece of work, not counting its output: 1 x 1 layers with many output channels lost a fifth.
+//! - Tiles of 14 rows for AVX2, in blocks of six: a third of today's rate. 6 x 4 and 8 x 3 vectors of sums for AVX-512: the same
+//!   rate, and more columns wasted at the end.
+//! - Tiles within one row of pixels: on 7 x 7 maps half empty, with twice the weights loaded.
+//! - Weight gradient without packing: rows a multiple of 256 bytes apart share sets of the first-level cache (512 to 1024 channels on
+//!   AVX2: 70 in place of 122 GFLOP/s).
+//! - Asking glibc for aligned blocks: it never gives a freed one of the same size again, and a VGG's step took 1.8 GB in place of 1.2.
 //! - Winograd's transforms on arrays of 16 floats: the compiler copies them over the stack; five times as slow as on registers.
 //!
 //! # Missing
-//! Layers of 7 x 7 pixels and small batches use tiles of 7 rows, and load twice as many weights as they should. Packed weights are made again
-//! in every step. Evaluation does not fold norms into weights.
+//! Packed weights are made again in every step of training. Depthwise convolutions apply ReLU in a pass of its own.
 #![allow(unsafe_code)]
 
 pub mod activation;

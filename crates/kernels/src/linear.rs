@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use crate::conv::panel::{Panels, Weights};
 use crate::conv::tile::{self, After, Line, Pair, ROWS, Target, WIDTH, outer, product};
+use crate::conv::vector::for_every_vector;
 use crate::isa::Isa;
 use crate::memory::{Output, SharedMut};
 
@@ -18,6 +19,8 @@ use crate::memory::{Output, SharedMut};
 const DEPTH: usize = 16;
 /// Tiles of the matrix that are fetched in advance.
 const AHEAD: usize = 4;
+/// Rows of the input that do not fill a vector: each goes through the matrix by vectors of neighbouring columns.
+const FEW: usize = 4;
 /// Columns whose sums one piece of work keeps in its first-level cache: 64 kB of one panel's, or 16 where vectors are shorter.
 const RUN: usize = 504;
 /// Products that are worth a thread.
@@ -60,6 +63,16 @@ pub fn forward(isa: Isa, sides: Linear, x: &[f32], weight: &[f32], bias: Option<
     let Linear { rows, inputs, outputs } = sides;
     assert!(x.len() == rows * inputs && weight.len() == inputs * outputs);
     assert!(bias.is_none_or(|bias| bias.len() == outputs));
+    if rows <= FEW {
+        let mut y = Output::unwritten(rows * outputs);
+        let shared = y.shared();
+        let run = (outputs / (2 * rayon::current_num_threads())).clamp(1, 2048).next_multiple_of(WIDTH);
+        in_units(sides, outputs.div_ceil(run), |unit| {
+            few_rows(isa, sides, x, weight, bias, unit * run..outputs.min((unit + 1) * run), shared);
+        });
+        // SAFETY: the units cover every column of every row.
+        return unsafe { y.written(rows * outputs) };
+    }
     let (from, to) = (sides.input_lanes(), sides.output_lanes());
     let x = from.pack_forward(isa, x);
     let len = to.forward(isa).len();
@@ -73,6 +86,74 @@ pub fn forward(isa: Isa, sides: Linear, x: &[f32], weight: &[f32], bias: Option<
     });
     // SAFETY: the units cover every column of every panel.
     to.unpack(isa, &unsafe { y.written(len) })
+}
+
+for_every_vector! {
+    /// Some columns of the output of few rows. All sums begin with the bias, and then go through the matrix from its first row
+    /// to its last.
+    fn few_rows<V>(
+        sides: Linear,
+        x: &[f32],
+        weight: &[f32],
+        bias: Option<&[f32]>,
+        columns: Range<usize>,
+        y: SharedMut,
+    ) {
+        const VECTORS: usize = 4;
+        let Linear { rows, inputs, outputs } = sides;
+        let (tile, most) = (VECTORS * V::LEN, columns.len());
+        for row in 0..rows {
+            // SAFETY: these columns are no other unit's.
+            let y = unsafe { y.blank(row * outputs + columns.start, most) };
+            for (y, column) in y.iter_mut().zip(columns.clone()) {
+                y.write(bias.map_or(0.0, |bias| bias[column]));
+            }
+        }
+        for block in (0..inputs).step_by(DEPTH) {
+            let depth = DEPTH.min(inputs - block);
+            for first in (0..most).step_by(tile) {
+                let count = tile.min(most - first);
+                // What comes a few tiles later, of these rows or of those after them.
+                let ahead = first + AHEAD * tile;
+                let (next, ahead) = if ahead < most { (block, ahead) } else { (block + DEPTH, ahead - most) };
+                for row in next..inputs.min(next + DEPTH) {
+                    (0..tile).step_by(16).for_each(|line| {
+                        fetch(weight, row * outputs + columns.start + ahead + line);
+                    });
+                }
+                for row in 0..rows {
+                    let x = &x[row * inputs + block..][..depth];
+                    let to = y.at(row * outputs + columns.start + first, count);
+                    let from = weight[block * outputs + columns.start + first..][..(depth - 1) * outputs + count].as_ptr();
+                    // SAFETY: `count` floats of each of `depth` rows of the matrix; the sums are no other unit's, and were
+                    // written above.
+                    unsafe {
+                        if count == tile {
+                            let mut sums: [V; VECTORS] = std::array::from_fn(|v| V::load(to.add(v * V::LEN)));
+                            for (k, x) in x.iter().enumerate() {
+                                let (factor, from) = (V::splat(x), from.add(k * outputs));
+                                for (v, sum) in sums.iter_mut().enumerate() {
+                                    *sum = V::load(from.add(v * V::LEN)).multiply_add(factor, *sum);
+                                }
+                            }
+                            for (v, sum) in sums.iter().enumerate() {
+                                sum.store(to.add(v * V::LEN));
+                            }
+                            continue;
+                        }
+                        for at in (0..count).step_by(V::LEN) {
+                            let real = V::LEN.min(count - at);
+                            let mut sum = V::load_some(to.add(at), real);
+                            for (k, x) in x.iter().enumerate() {
+                                sum = V::load_some(from.add(k * outputs + at), real).multiply_add(V::splat(x), sum);
+                            }
+                            sum.store_some(to.add(at), real);
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Some columns of the output. All sums begin with the bias, and then go through the matrix from its first row to its last.

@@ -109,32 +109,70 @@ pub struct LineAligned;
 /// Bytes from which [`LineAligned`] cares.
 pub const ALIGNED_FROM: usize = 4096;
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
 impl LineAligned {
-    /// The layout that the system is asked for: a function of the layout asked for, so that freeing finds the same.
-    fn aligned(layout: Layout) -> Layout {
-        match layout.size() >= ALIGNED_FROM {
-            true => layout.align_to(64).unwrap_or(layout),
-            false => layout,
+    /// What the system is asked for: a line more. (Asked for an alignment, glibc looks for a block larger than the one it gives,
+    /// and so never gives a freed one of the same size again: a training step of a VGG took 1.8 GB in place of 1.1.)
+    fn enlarged(layout: Layout) -> Option<Layout> {
+        let cares = layout.size() >= ALIGNED_FROM && layout.align() <= LINE;
+        cares.then(|| Layout::from_size_align(layout.size() + LINE, 16).ok()).flatten()
+    }
+
+    /// The first line's beginning within a block that is a line longer than asked for, and before it how far it is from the
+    /// block's: at least 16 bytes, as blocks begin at multiples of these.
+    ///
+    /// # Safety
+    /// The block is null, or has that many bytes and begins at a multiple of 16.
+    unsafe fn aligned(block: *mut u8) -> *mut u8 {
+        if block.is_null() {
+            return block;
+        }
+        let skip = LINE - block.addr() % LINE;
+        // SAFETY: `skip` is at least 16 and at most a line.
+        unsafe {
+            let start = block.add(skip);
+            start.cast::<usize>().sub(1).write(skip);
+            start
         }
     }
 }
 
-// SAFETY: every block comes from and goes back to the system's allocator with the layout that `aligned` makes of the
-// caller's, whose size it keeps and whose alignment it only raises.
+// SAFETY: every block comes from and goes back to the system's allocator with the layout that `enlarged` makes of the
+// caller's; what is handed out lies within it, as long as asked for and aligned to a line, which is more than asked for.
 unsafe impl GlobalAlloc for LineAligned {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: see above; so below.
-        unsafe { System.alloc(Self::aligned(layout)) }
+        unsafe {
+            match Self::enlarged(layout) {
+                Some(enlarged) => Self::aligned(System.alloc(enlarged)),
+                None => System.alloc(layout),
+            }
+        }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: see above.
-        unsafe { System.alloc_zeroed(Self::aligned(layout)) }
+        unsafe {
+            match Self::enlarged(layout) {
+                Some(enlarged) => Self::aligned(System.alloc_zeroed(enlarged)),
+                None => System.alloc_zeroed(layout),
+            }
+        }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: see above.
-        unsafe { System.dealloc(block, Self::aligned(layout)) }
+        // SAFETY: see above; `aligned` left the distance before the block.
+        unsafe {
+            match Self::enlarged(layout) {
+                Some(enlarged) => {
+                    let skip = block.cast::<usize>().sub(1).read();
+                    System.dealloc(block.sub(skip), enlarged);
+                }
+                None => System.dealloc(block, layout),
+            }
+        }
     }
 
     // `realloc` is the trait's own: a new block, a copy, the old one freed.
@@ -231,5 +269,34 @@ impl<T> SharedMut<T> {
     pub fn at(self, index: usize, len: usize) -> *mut T {
         assert!(index + len <= self.len);
         self.start.wrapping_add(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_blocks_begin_on_a_line_and_are_as_long_as_asked_for() {
+        for size in [1, ALIGNED_FROM - 1, ALIGNED_FROM, ALIGNED_FROM + 17, 1 << 20] {
+            for align in [1, 16, 64, 4096] {
+                let layout = Layout::from_size_align(size, align).expect("a layout");
+                // SAFETY: the blocks are written within their size and go back with their layout.
+                unsafe {
+                    let blocks = [LineAligned.alloc(layout), LineAligned.alloc_zeroed(layout)];
+                    assert!((0..size).all(|at| *blocks[1].add(at) == 0));
+                    for block in blocks {
+                        let line = if size >= ALIGNED_FROM { 64 } else { 1 };
+                        assert!(!block.is_null() && block.addr() % align.max(line) == 0, "{layout:?}");
+                        block.write_bytes(0xA5, size);
+                    }
+                    let grown = LineAligned.realloc(blocks[0], layout, size + 5000);
+                    assert!((0..size).all(|at| *grown.add(at) == 0xA5));
+                    LineAligned
+                        .dealloc(grown, Layout::from_size_align(size + 5000, align).expect("a layout"));
+                    LineAligned.dealloc(blocks[1], layout);
+                }
+            }
+        }
     }
 }

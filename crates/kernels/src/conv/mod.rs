@@ -9,7 +9,7 @@ pub mod grouped;
 mod lanes;
 pub(crate) mod panel;
 pub(crate) mod tile;
-mod vector;
+pub(crate) mod vector;
 mod weights;
 mod winograd;
 

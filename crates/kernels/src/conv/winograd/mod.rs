@@ -36,7 +36,7 @@ pub fn pays(conv: &Conv) -> bool {
     let out = conv.out_size();
     let tiles = conv.batch * out[0].div_ceil(OUT) * out[1].div_ceil(OUT);
     let used = (conv.batch * out[0] * out[1]) as f64 / (tiles * OUT * OUT) as f64;
-    used > 0.7 && tiles >= 64
+    used > 0.7 && tiles >= 48
 }
 
 /// The tiles of a plane of outputs, and the inputs below them.
