@@ -130,7 +130,7 @@ impl Trainer {
                 let losses = task.loss(network.forward_train(batch.images.clone()), &batch);
                 let values = finite(&losses, &state, in_epoch)?;
                 let loss = values.iter().map(|(_, value)| value).sum();
-                let rate = schedule.rate(state.place.global_step);
+                let rate = schedule.rate(state.place.global_step, &state.history);
                 let gradients = GradientsParams::from_grads(losses.total().backward(), &network);
                 network = optimizer.step(rate, network, gradients);
                 let [items, ..] = batch.images.dims();
@@ -200,6 +200,7 @@ impl Trainer {
         let mut parameters = Parameters::default();
         network.visit(&mut parameters);
         assert!(parameters.trainable > 0, "no parameter to train: is the network on an autodiff device?");
+        let network = self.optimizer.freeze(network)?;
         match (self.resume, checkpoint) {
             (false, None) => Ok((network, self.optimizer.init()?, State::default())),
             (false, Some(checkpoint)) => Err(Error::input("the run has checkpoints already")

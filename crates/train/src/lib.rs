@@ -11,6 +11,7 @@ mod log;
 mod metrics;
 mod optimizer;
 mod schedule;
+mod shared_keys;
 mod state;
 
 pub use checkpoint::{Checkpoint, latest};
@@ -18,6 +19,9 @@ pub use event::{Event, Observer};
 pub use fit::{Fit, Length, Outcome, Trainer};
 pub use log::Log;
 pub use metrics::MetricsFiles;
-pub use optimizer::{Optimizer, OptimizerConfig};
-pub use schedule::{Schedule, ScheduleConfig, Warmup};
+pub use optimizer::{
+    Adadelta, Adagrad, Adam, AdamW, Adamax, Group, Lamb, Lars, LayerDecay, Lion, NAdam, Optimizer,
+    OptimizerConfig, RAdam, RmsProp, Rule, Sgd, Swats,
+};
+pub use schedule::{Anneal, Course, OneCycle, Part, Plateau, Schedule, ScheduleConfig, Warmup, Watched};
 pub use state::{EpochSummary, Place};
