@@ -326,14 +326,14 @@ fn check_length(state: &State, steps: usize) -> Result<()> {
 }
 
 /// The seed of a step, as SplitMix64 (Steele et al., 2014) makes one number of many.
-fn seed_of(seed: u64, step: usize) -> u64 {
+pub(crate) fn seed_of(seed: u64, step: usize) -> u64 {
     let mut z = seed.wrapping_add((step as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
 }
 
-fn device_of<N: Network>(network: &N) -> Device {
+pub(crate) fn device_of<N: Network>(network: &N) -> Device {
     network.devices().into_iter().next().expect("a network has parameters, which are on a device")
 }
 

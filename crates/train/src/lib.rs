@@ -6,6 +6,7 @@
 mod checkpoint;
 mod event;
 mod files;
+mod finder;
 mod fit;
 mod log;
 mod metrics;
@@ -16,6 +17,7 @@ mod state;
 
 pub use checkpoint::{Checkpoint, latest};
 pub use event::{Event, Observer};
+pub use finder::{RateFinder, Sweep, Tried};
 pub use fit::{Fit, Length, Outcome, Trainer};
 pub use log::Log;
 pub use metrics::MetricsFiles;

@@ -8,6 +8,8 @@ use glob::{MatchOptions, Pattern};
 use kiln_core::{Error, Result, nearest};
 use serde::{Deserialize, Serialize};
 
+use super::path::Path;
+
 /// Some parameters, and what is special about them.
 ///
 /// A pattern is the beginning of a parameter's path, of whole parts: `layer1` is all that is in `layer1`. `*` stands for
@@ -212,7 +214,7 @@ pub(super) fn freeze<M: Module>(groups: &[Group], network: M) -> M {
 /// The paths of a network's parameters, in its order.
 #[derive(Default)]
 pub(super) struct Names {
-    path: Vec<String>,
+    path: Path,
     /// What is learned.
     pub parameters: Vec<String>,
     /// That, and the switches.
@@ -228,22 +230,22 @@ impl Names {
 }
 
 impl ModuleVisitor for Names {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_string());
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
     }
 
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
+    fn exit_module(&mut self, _name: &str, container_type: &str) {
+        self.path.exit(container_type);
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if !self.path.last().is_some_and(|name| name.starts_with("running_")) {
-            self.parameters.push(self.path.join("."));
-            self.all.push((self.path.join("."), param.id));
+        if !self.path.last().starts_with("running_") {
+            self.parameters.push(self.path.joined());
+            self.all.push((self.path.joined(), param.id));
         }
     }
 
     fn visit_flag(&mut self, flag: &Param<Flag>) {
-        self.all.push((self.path.join("."), flag.id));
+        self.all.push((self.path.joined(), flag.id));
     }
 }

@@ -13,6 +13,7 @@ mod groups;
 mod layerwise;
 mod lion;
 mod memory;
+mod path;
 mod rule;
 mod sgd;
 mod swats;
@@ -35,6 +36,7 @@ pub use swats::Swats;
 
 use groups::Treatment;
 use memory::{Memory, Numbers};
+use path::Path;
 use rule::At;
 
 /// An optimizer at work: its options and what it remembers.
@@ -59,7 +61,7 @@ impl Optimizer {
         if self.treatments.is_none() {
             self.treatments = Some(self.config.treatments(&module));
         }
-        let module = module.map(&mut Step { optimizer: self, rate, gradients, path: Vec::new() });
+        let module = module.map(&mut Step { optimizer: self, rate, gradients, path: Path::default() });
         self.config.rule.update().end_step(rate, &mut self.whole);
         module
     }
@@ -84,16 +86,16 @@ struct Step<'a> {
     optimizer: &'a mut Optimizer,
     rate: f64,
     gradients: GradientsParams,
-    path: Vec<String>,
+    path: Path,
 }
 
 impl ModuleMapper for Step<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_string());
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
     }
 
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
+    fn exit_module(&mut self, _name: &str, container_type: &str) {
+        self.path.exit(container_type);
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
@@ -104,7 +106,7 @@ impl ModuleMapper for Step<'_> {
         let strategy = value.gradient_checkpointing_strategy();
         let value = value.inner();
         let shape = value.shape();
-        let (path, x, g) = (self.path.join("."), value.reshape([-1]), gradient.reshape([-1]));
+        let (path, x, g) = (self.path.joined(), value.reshape([-1]), gradient.reshape([-1]));
         let value = self.optimizer.update(path, D, self.rate, x, g).reshape(shape);
         let mut value = Tensor::from_inner(value);
         if let Some(strategy) = strategy {
