@@ -80,7 +80,7 @@ impl RateFinder {
             let value = f64::from(loss.clone().into_scalar::<f32>());
             average = KEPT * average + (1.0 - KEPT) * value;
             let corrected = average / (1.0 - KEPT.powi(step as i32 + 1));
-            if !(corrected <= BLOWN_UP * lowest) {
+            if corrected.is_nan() || corrected > BLOWN_UP * lowest {
                 break;
             }
             lowest = lowest.min(corrected);

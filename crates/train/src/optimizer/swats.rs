@@ -60,7 +60,8 @@ impl Update for Swats {
         let g = at.decayed(g, &x);
         let sgd_rate = at.whole.get(SGD_RATE);
         if sgd_rate > 0.0 {
-            (at.past.take("first"), at.past.take("second"));
+            at.past.take("first");
+            at.past.take("second");
             let v = at.past.sum("velocity", self.betas[0], g);
             return x - v * ((1.0 - self.betas[0]) * sgd_rate * at.rate);
         }
