@@ -42,8 +42,6 @@ const MARGIN: f64 = 20.0;
 const HEAD: f64 = 64.0;
 /// As many letters of a name have room.
 const NAME: usize = 29;
-/// As many points a line gets at most: a panel is no wider.
-const POINTS: usize = 200;
 
 const STYLE: &str = "
 .race { --paper: #fdfdfb; --ink: #1c2024; --soft: #5c646c; --line: #dcdcd6; --own: #0072b2; --rest: #c4c6c2; }
@@ -119,11 +117,11 @@ fn usual(lines: &[Vec<[f64; 2]>]) -> Vec<f64> {
     losses
 }
 
-/// The points of a line that are drawn.
+/// The points of a line that are drawn. The mean over the last few steps is of ever fewer of them; it is left out.
 fn drawn(losses: &[[f64; 2]]) -> Vec<[f64; 2]> {
-    let smooth = smoothed(losses);
-    let every = smooth.len().div_ceil(POINTS).max(1);
-    thinned(smooth).into_iter().step_by(every.div_ceil(2)).collect()
+    let mut smooth = smoothed(losses);
+    smooth.truncate(losses.len() - losses.len() / 60);
+    thinned(smooth)
 }
 
 fn place([x, y]: [f64; 2], [across, up]: &[Scale; 2]) -> [f64; 2] {
