@@ -6,7 +6,7 @@ use burn::prelude::*;
 use burn::tensor::Distribution;
 use kiln_core::{Batch, Logits, Network, Result, Task, Truth, learnable_parameters};
 use kiln_tasks::Classification;
-use kiln_train::{Optimizer, OptimizerConfig};
+use kiln_train::{Optimizer, OptimizerConfig, Rule, Sgd};
 use kiln_zoo::{Classifier, find};
 
 use crate::stack::{self, Stack};
@@ -145,13 +145,8 @@ impl Training {
         let images = work.images(&device);
         let num_classes = work.num_classes()?;
         let truths = (0..work.batch).map(|i| Truth { class: Some(i % num_classes), ..Truth::default() });
-        let sgd = OptimizerConfig::Sgd {
-            momentum: 0.9,
-            nesterov: false,
-            weight_decay: 1e-4,
-            dampening: 0.0,
-            decay_norms_and_biases: true,
-        };
+        let sgd = Sgd { momentum: 0.9, weight_decay: 1e-4, ..Sgd::default() };
+        let sgd = OptimizerConfig { decay_norms_and_biases: true, ..Rule::Sgd(sgd).into() };
         Ok(Self {
             network: Some(network),
             optimizer: sgd.init()?,

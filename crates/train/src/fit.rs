@@ -130,7 +130,7 @@ impl Trainer {
                 let losses = task.loss(network.forward_train(batch.images.clone()), &batch);
                 let values = finite(&losses, &state, in_epoch)?;
                 let loss = values.iter().map(|(_, value)| value).sum();
-                let rate = schedule.rate(state.place.global_step);
+                let rate = schedule.rate(state.place.global_step, &state.history);
                 let gradients = GradientsParams::from_grads(losses.total().backward(), &network);
                 network = optimizer.step(rate, network, gradients);
                 let [items, ..] = batch.images.dims();
@@ -200,6 +200,7 @@ impl Trainer {
         let mut parameters = Parameters::default();
         network.visit(&mut parameters);
         assert!(parameters.trainable > 0, "no parameter to train: is the network on an autodiff device?");
+        let network = self.optimizer.freeze(network)?;
         match (self.resume, checkpoint) {
             (false, None) => Ok((network, self.optimizer.init()?, State::default())),
             (false, Some(checkpoint)) => Err(Error::input("the run has checkpoints already")
@@ -325,14 +326,14 @@ fn check_length(state: &State, steps: usize) -> Result<()> {
 }
 
 /// The seed of a step, as SplitMix64 (Steele et al., 2014) makes one number of many.
-fn seed_of(seed: u64, step: usize) -> u64 {
+pub(crate) fn seed_of(seed: u64, step: usize) -> u64 {
     let mut z = seed.wrapping_add((step as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
 }
 
-fn device_of<N: Network>(network: &N) -> Device {
+pub(crate) fn device_of<N: Network>(network: &N) -> Device {
     network.devices().into_iter().next().expect("a network has parameters, which are on a device")
 }
 

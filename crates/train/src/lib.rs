@@ -6,18 +6,24 @@
 mod checkpoint;
 mod event;
 mod files;
+mod finder;
 mod fit;
 mod log;
 mod metrics;
 mod optimizer;
 mod schedule;
+mod shared_keys;
 mod state;
 
 pub use checkpoint::{Checkpoint, latest};
 pub use event::{Event, Observer};
+pub use finder::{RateFinder, Sweep, Tried};
 pub use fit::{Fit, Length, Outcome, Trainer};
 pub use log::Log;
 pub use metrics::MetricsFiles;
-pub use optimizer::{Optimizer, OptimizerConfig};
-pub use schedule::{Schedule, ScheduleConfig, Warmup};
+pub use optimizer::{
+    Adadelta, Adagrad, Adam, AdamW, Adamax, Group, Lamb, Lars, LayerDecay, Lion, NAdam, Optimizer,
+    OptimizerConfig, RAdam, RmsProp, Rule, Sgd, Swats,
+};
+pub use schedule::{Anneal, Course, OneCycle, Part, Plateau, Schedule, ScheduleConfig, Warmup, Watched};
 pub use state::{EpochSummary, Place};

@@ -54,11 +54,12 @@ pub fn check(tree: &[File]) -> Vec<Violation> {
 fn header(file: &File) -> Option<String> {
     let path = file.path.to_string_lossy().replace('\\', "/");
     let default = path == "configs/quickstart.toml";
-    let command = if default { "cargo xtask train".to_string() } else { format!("cargo xtask train {path}") };
+    let word = if path.starts_with("configs/races/") { "race" } else { "train" };
+    let command = if default { format!("cargo xtask {word}") } else { format!("cargo xtask {word} {path}") };
     let mut lines = file.text.lines().map_while(|line| line.strip_prefix('#')).map(str::trim);
     let first = lines.next().unwrap_or_default();
     // Features, devices and the folder of the data may stand around the verb.
-    let verb = first.contains("cargo xtask") && first.split(' ').any(|word| word == "train");
+    let verb = first.contains("cargo xtask") && first.split(' ').any(|other| other == word);
     if !verb || (!default && !first.split(' ').any(|word| word == path)) {
         return Some(format!("begin with the command: `# {command}`"));
     }

@@ -2,11 +2,13 @@
 
 mod data;
 mod eval;
+mod lr_find;
 mod models;
 mod network;
 mod output;
 mod parity;
 mod predict;
+mod race;
 mod train;
 mod weights;
 
@@ -39,6 +41,8 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     Train(train::Args),
+    Race(race::Args),
+    LrFind(lr_find::Args),
     Eval(eval::Args),
     Predict(predict::Args),
     Models(models::Args),
@@ -76,6 +80,8 @@ fn run(verb: Verb, output: &Output) -> Result<ExitCode> {
         Roots { datasets: PathBuf::from("datasets"), data: std::env::var_os("KILN_DATA").map(PathBuf::from) };
     match verb {
         Verb::Train(args) => train::run(args, &roots, output),
+        Verb::Race(args) => race::run(args, &roots, output),
+        Verb::LrFind(args) => lr_find::run(args, &roots, output),
         Verb::Eval(args) => eval::run(args, &roots, output),
         Verb::Predict(args) => predict::run(args, output),
         Verb::Models(args) => models::run(args, output),

@@ -45,7 +45,7 @@ pub struct Args {
 }
 
 const QUICKSTART: &str = "configs/quickstart.toml";
-const RUNS: &str = "runs";
+pub(super) const RUNS: &str = "runs";
 
 pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     let config = args.config.clone().unwrap_or_else(|| PathBuf::from(QUICKSTART));
@@ -179,7 +179,12 @@ fn checked(source: &Source, prepared: &Prepared, output: &Output) {
 }
 
 /// Batches to learn from, or to be tried on.
-fn loader(images: &Images, experiment: &Experiment, learn: bool, device: &Device) -> Result<Loader> {
+pub(super) fn loader(
+    images: &Images,
+    experiment: &Experiment,
+    learn: bool,
+    device: &Device,
+) -> Result<Loader> {
     let options = LoaderOptions {
         batch_size: experiment.train.batch_size,
         seed: experiment.seed,
@@ -224,7 +229,7 @@ fn answer(run: &RunFolder, fit: &Fit<Classifier>, seconds: f64, output: &Output)
 }
 
 /// The quickstart is in the program, so that an installed `kiln` has it too.
-fn read(config: &Path, sets: &[String]) -> Result<Source> {
+pub(super) fn read(config: &Path, sets: &[String]) -> Result<Source> {
     let mut source = match config == Path::new(QUICKSTART) && !config.exists() {
         true => Source::parse(config, include_str!("../../../../configs/quickstart.toml").to_string())?,
         false => Source::read(config)?,
@@ -236,7 +241,7 @@ fn read(config: &Path, sets: &[String]) -> Result<Source> {
 }
 
 /// A flag that Ctrl-C sets; a second Ctrl-C ends the process at once.
-fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
+pub(super) fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || {

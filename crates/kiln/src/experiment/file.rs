@@ -24,6 +24,23 @@ pub struct ExperimentFile {
     pub optimizer: OptimizerConfig,
     /// How the learning rate changes; not at all if left out.
     pub schedule: Option<ScheduleConfig>,
+    /// What `kiln race` trains by in place of the optimizer, one after the other.
+    pub race: Option<Vec<Racer>>,
+}
+
+/// One that takes part in a race.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Racer {
+    /// Its name in the picture.
+    pub name: String,
+    /// Its learning rate.
+    pub lr: f64,
+    /// How its gradients become steps.
+    pub optimizer: OptimizerConfig,
+    /// How its learning rate changes; as the experiment says if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleConfig>,
 }
 
 /// What is learned.

@@ -3,16 +3,18 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use burn::tensor::Device;
 use kiln_core::{Error, Result};
 use kiln_data::{
     Dataset, Interpolation, Layout, Normalization, OnCorrupt, Opened, Pipeline, Roots, Shapes, ShapesConfig,
     Size, Subset, Transform,
 };
-use kiln_train::{Length, OptimizerConfig, ScheduleConfig, Warmup};
+use kiln_train::{Length, OptimizerConfig, ScheduleConfig};
 use kiln_zoo::{Entry, Preprocessing};
 use serde::Serialize;
 
-use crate::experiment::{DataFile, ExperimentFile, ModelFile, Source, TaskName, TrainFile, takes};
+use super::race::Pace;
+use crate::experiment::{DataFile, ExperimentFile, ModelFile, Racer, Source, TaskName, TrainFile, takes};
 
 /// An experiment with nothing left out. As JSON (`resolved.json`) it is an experiment file itself.
 #[derive(Debug, Clone, Serialize)]
@@ -31,6 +33,9 @@ pub struct Experiment {
     pub optimizer: OptimizerConfig,
     /// How the learning rate changes.
     pub schedule: ScheduleConfig,
+    /// What `kiln race` trains by instead.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub race: Vec<Racer>,
 }
 
 /// `[data]`, complete.
@@ -125,9 +130,6 @@ impl Prepared {
         check_numbers(source, &file)?;
         let seed = file.seed.unwrap_or(0);
         let entry = entry(source, &file.model)?;
-        file.optimizer
-            .init()
-            .map_err(|error| placed(source, error.place_named().unwrap_or("optimizer"), &error))?;
         let train = TrainPlan {
             length: length(source, &file.train)?,
             batch_size: file.train.batch_size,
@@ -136,7 +138,7 @@ impl Prepared {
             drop_last: file.train.drop_last.unwrap_or(true),
             keep: file.train.keep.unwrap_or(2),
         };
-        let schedule = file.schedule.unwrap_or(ScheduleConfig::Constant { warmup: Warmup::default() });
+        let schedule = file.schedule.unwrap_or_default();
 
         let opened = kiln_data::describe(&file.data.name, roots)
             .map_err(|error| placed(source, "data.name", &error))?;
@@ -155,10 +157,16 @@ impl Prepared {
             Length::Epochs(epochs) => epochs * batches,
             Length::Steps(steps) => steps,
         };
-        schedule.resolve(train.lr, batches, steps).map_err(|error| match error.place_named() {
-            Some(key) if key != "learning_rate" => placed(source, key, &error),
-            _ => placed(source, "train.lr", &error),
+        let network = entry.init(opened.classes.len(), &Device::flex());
+        let pace = Pace { batches, steps };
+        pace.check(&file.optimizer, &schedule, train.lr, &network).map_err(|error| {
+            match error.place_named() {
+                Some("learning_rate") | None => placed(source, "train.lr", &error),
+                Some(key) => placed(source, key, &error),
+            }
         })?;
+        let race = file.race.unwrap_or_default();
+        pace.check_race(&race, &schedule, &network).map_err(|error| placed(source, "race", &error))?;
         let experiment = Experiment {
             seed,
             task: file.task.unwrap_or(TaskName::Classification),
@@ -171,6 +179,7 @@ impl Prepared {
             train,
             optimizer: file.optimizer,
             schedule,
+            race,
         };
         let absence = opened.absence().cloned();
         let (classes, train, test) = (opened.classes, train_images, test_images);

@@ -60,12 +60,35 @@ impl Chart {
     /// The drawing with its legend above it.
     pub fn draw(&self) -> String {
         let [width, height] = SIZE;
-        let mut text = self.legend();
-        let _ = writeln!(
-            text,
-            "<svg class=\"chart\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\">",
-            escape(&self.title)
+        let title = escape(&self.title);
+        let open = format!(
+            "<svg class=\"chart\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{title}\">"
         );
+        format!("{}{open}\n{}</svg>\n", self.legend(), self.lines())
+    }
+
+    /// The drawing as a file of its own, with its title and a line of text above it and no legend.
+    pub fn alone(&self, caption: &str) -> String {
+        let ([width, height], head) = (SIZE, 44.0);
+        let title = escape(&self.title);
+        let style = include_str!("style.css");
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {}\" role=\"img\" aria-label=\"{title}\">\n\
+             <style>{style}\ntext {{ font: 11.5px system-ui, -apple-system, \"Segoe UI\", Roboto, \"Liberation Sans\", sans-serif; }}\n\
+             .title {{ font-size: 14px; font-weight: 600; }}</style>\n\
+             <rect width=\"100%\" height=\"100%\" style=\"fill: var(--paper)\"/>\n\
+             <text class=\"name title\" x=\"12\" y=\"20\">{title}</text><text class=\"tick\" x=\"12\" y=\"37\">{}</text>\n\
+             <g transform=\"translate(0 {head})\">\n{}</g>\n</svg>\n",
+            height + head,
+            escape(caption),
+            self.lines()
+        )
+    }
+
+    /// Axes and lines.
+    fn lines(&self) -> String {
+        let height = SIZE[1];
+        let mut text = String::new();
         self.axes(&mut text);
         if let Some(point) = self.marked {
             let [x, y] = self.place(point);
@@ -79,7 +102,6 @@ impl Chart {
             let [x, y] = self.place(point);
             let _ = writeln!(text, "<circle class=\"ring\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"6\"/>");
         }
-        text.push_str("</svg>\n");
         text
     }
 

@@ -181,7 +181,7 @@ fn figures(epochs: &[EpochRow], clock: &Clock) -> Option<(Chart, String)> {
 }
 
 /// At most [`POINTS`] points, each the mean of as many neighbours.
-fn thinned(points: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
+pub fn thinned(points: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
     let size = points.len().div_ceil(POINTS).max(1);
     let mean = |points: &[[f64; 2]], axis: usize| {
         points.iter().map(|point| point[axis]).sum::<f64>() / points.len() as f64

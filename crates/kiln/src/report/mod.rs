@@ -8,6 +8,8 @@ mod chart;
 mod confusion;
 mod curves;
 mod html;
+mod race;
+mod rates;
 mod samples;
 mod scale;
 #[cfg(test)]
@@ -19,6 +21,8 @@ use image::RgbImage;
 
 pub use confusion::ClassFigures;
 use html::{escape, fixed, percent};
+pub use race::{Race, RaceLine};
+pub use rates::rates;
 
 /// Everything the page says of a run.
 #[derive(Debug, Clone, Default)]
