@@ -3,21 +3,40 @@
 //!
 //! [`Trainer::fit`] is the entry. It is generic over the network, the task and the batches, and knows none by name.
 
+mod average;
+mod begin;
 mod checkpoint;
+mod clip;
+mod evaluate;
 mod event;
 mod files;
 mod fit;
+mod freeze;
 mod log;
 mod metrics;
 mod optimizer;
+mod recipe;
+mod sam;
+mod saving;
 mod schedule;
 mod state;
+mod statistics;
+mod step;
+mod times;
+mod walk;
 
+pub use average::{Average, RunningStatistics};
 pub use checkpoint::{Checkpoint, latest};
+pub use clip::Clip;
 pub use event::{Event, Observer};
 pub use fit::{Fit, Length, Outcome, Trainer};
+pub use freeze::Freeze;
 pub use log::Log;
 pub use metrics::MetricsFiles;
 pub use optimizer::{Optimizer, OptimizerConfig};
+pub use recipe::{EarlyStop, Recipe};
+pub use sam::Sam;
+pub use saving::Saving;
 pub use schedule::{Schedule, ScheduleConfig, Warmup};
-pub use state::{EpochSummary, Place};
+pub use state::{EpochSummary, Place, Tried};
+pub use times::Times;

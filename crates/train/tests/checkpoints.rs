@@ -130,7 +130,7 @@ fn a_damaged_checkpoint_is_named() {
     assert!(flipped.contains("SHA-256"), "{flipped}");
     assert!(says("state.json", &|_| Some(b"{\"a\": 1}".to_vec())).contains("no version"));
     let newer = |bytes: Vec<u8>| {
-        Some(String::from_utf8(bytes).expect("text").replace("\"version\": 1", "\"version\": 9").into())
+        Some(String::from_utf8(bytes).expect("text").replace("\"version\": 2", "\"version\": 9").into())
     };
     assert!(says("state.json", &newer).starts_with("is of version 9"));
     // Whole again, it is resumed.
