@@ -216,6 +216,53 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so() {
     assert!(said(&output).contains("the checkpoint is damaged"), "{}", said(&output));
 }
 
+#[test]
+fn the_parts_of_a_recipe_are_keys_that_are_checked_and_resolved() {
+    let kiln = house();
+    // What was typed is in what was resolved, which is an experiment itself.
+    finished(
+        &kiln.run(
+            &[&START[..], &["--run", "r", "--set", "train.epochs=1", "--set", "train.freeze=[]"]].concat(),
+        ),
+    );
+    let resolved: serde_json::Value = serde_json::from_str(&kiln.read("r/resolved.json")).unwrap();
+    let train = &resolved["train"];
+    assert_eq!((train["accumulate"].as_u64(), train["checkpoint_steps"].as_u64()), (Some(2), Some(3)));
+    assert_eq!(train["clip"], serde_json::json!({"name": "norm", "max": 1.0}));
+    assert_eq!(train["average"]["ramp_steps"], 5);
+    // Left out by whoever typed it, and complete here.
+    assert_eq!(
+        (&train["average"]["every_steps"], &train["average"]["statistics"]),
+        (&1.into(), &"average".into())
+    );
+    finished(&kiln.run(&["train", "r/resolved.json", "--check"]));
+
+    let rows = [
+        ("train.accumulate=0", "is 0; give 1 or more"),
+        ("train.clip.max=-1", "-1 is no bound"),
+        ("train.clip.name=size", "`size` is not known here; there are norm, value"),
+        ("train.average.decay=1.0", "1 is out of range"),
+        ("train.average.decai=0.9", "unknown key `decai`"),
+        ("train.average={name=\"swa\",after_epochs=9}", "is 9, but the run has 5 epochs"),
+        ("train.sam.rho=0.0", "0 is no distance"),
+        (
+            "train.freeze=[{path=\"layer4\"}]",
+            "no parameter's path begins with `layer4`; did you mean `layer1`?",
+        ),
+        ("train.early_stop.patience=0", "is 0; give 1 or more"),
+        ("train.checkpoint_steps=0", "is 0; give 1 or more"),
+        ("train.checkpoint_minutes=-2", "-2 minutes are no time"),
+        ("train.keep=0", "is 0; give 1 or more"),
+    ];
+    for (set, expected) in rows {
+        let output = kiln.run(&["train", "run.toml", "--check", "--set", set]);
+        let text = said(&output);
+        assert_eq!((output.status.code(), text.lines().count()), (Some(2), 1), "{set}: {text}");
+        assert!(text.starts_with("error: run.toml: ") && text.contains(expected), "{set}: {text}");
+        assert!(text.contains(set.split(['=', '{']).next().unwrap()), "{set}: {text}");
+    }
+}
+
 /// A full disk: one line, exit code 1, and what was there can be gone on from.
 fn stops_cleanly(kiln: &Kiln, run: &str, output: &Output, whole: &[Vec<u8>]) {
     let text = said(output);
