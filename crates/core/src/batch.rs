@@ -31,3 +31,18 @@ pub trait Batches {
         0
     }
 }
+
+/// Batches that are all in memory, in the same order every epoch.
+impl Batches for Vec<Batch> {
+    fn items(&self) -> usize {
+        self.iter().map(|batch| batch.indices.len()).sum()
+    }
+
+    fn steps(&self) -> usize {
+        self.len()
+    }
+
+    fn epoch(&self, _epoch: usize, first: usize) -> impl Iterator<Item = Result<Batch>> {
+        self[first..].iter().cloned().map(Ok)
+    }
+}

@@ -45,9 +45,16 @@ impl Error {
         Self::input(message).file(file)
     }
 
-    /// A file or folder that could not be written, as the operating system says why.
+    /// A file or folder that could not be written, as the operating system says why. A full disk is nobody's wrong call.
     pub fn unwritable(file: impl AsRef<Path>, why: &std::io::Error) -> Self {
-        Self::input(format!("cannot be written: {why}")).file(file)
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        let message = format!("cannot be written: {why}");
+        match why.kind() {
+            StorageFull | QuotaExceeded | FileTooLarge => {
+                Self::failure(message).file(file).hint("make room; what was written before is whole")
+            }
+            _ => Self::input(message).file(file),
+        }
     }
 
     /// Names the file.

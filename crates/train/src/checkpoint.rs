@@ -1,11 +1,14 @@
 //! Checkpoints: `checkpoints/epoch-0003/` (after three epochs) or `checkpoints/epoch-0003-step-000120/` (and 120 steps of
-//! the fourth), each with the network, the optimizer's state and `state.json`.
+//! the fourth), each with the network, the average of its weights if there is one, the optimizer's state and `state.json`.
+//!
+//! There is no random state in them: every generator is seeded anew, of a batch's order and augmentation from the seed, the
+//! epoch and the image, of dropout from the seed and the step. Nor is there a schedule's, which is a function of the step
+//! and of the epochs done, nor early stopping's, which is one of the epochs done; those are in `state.json`.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burn::module::{ModuleVisitor, Param};
 use burn::prelude::*;
 use burn::store::ModuleRecord;
 use burn::tensor::Bytes;
@@ -13,17 +16,17 @@ use kiln_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::files::{make_folder, sync_folder, write_synced};
 use crate::state::State;
 use crate::{EpochSummary, Optimizer, OptimizerConfig, Place};
 
 /// The layout of a checkpoint. A change that older code cannot read counts it up.
-const VERSION: u32 = 1;
-const NETWORK: &str = "network.bpk";
-const OPTIMIZER: &str = "optimizer.safetensors";
-const STATE: &str = "state.json";
+pub(crate) const VERSION: u32 = 2;
+pub(crate) const NETWORK: &str = "network.bpk";
+pub(crate) const AVERAGE: &str = "average.bpk";
+pub(crate) const OPTIMIZER: &str = "optimizer.safetensors";
+pub(crate) const STATE: &str = "state.json";
 /// Where a checkpoint is written before it gets its name.
-const UNFINISHED: &str = ".unfinished";
+pub(crate) const UNFINISHED: &str = ".unfinished";
 
 /// What a run must have in common with the checkpoint that it goes on from, for the same numbers to come out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,17 +35,19 @@ pub(crate) struct Identity {
     pub seed: u64,
     pub steps_per_epoch: usize,
     pub items: usize,
+    pub accumulate: usize,
     pub optimizer: String,
+    pub average: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Manifest {
-    version: u32,
-    run: Identity,
-    state: State,
+pub(crate) struct Manifest {
+    pub version: u32,
+    pub run: Identity,
+    pub state: State,
     /// Of the files beside it.
-    sha256: BTreeMap<String, String>,
+    pub sha256: BTreeMap<String, String>,
 }
 
 /// A checkpoint on disk.
@@ -52,17 +57,32 @@ pub struct Checkpoint {
     manifest: Manifest,
 }
 
-/// The latest checkpoint of the run whose folder is `run`, if it has any.
+/// The latest checkpoint of the run whose folder is `run` that is whole, if it has any.
 ///
 /// # Errors
-/// A folder that cannot be read; a checkpoint that is damaged or not Kiln's, by the name of its file.
+/// A folder that cannot be read; a checkpoint of another version of Kiln; if none is whole, what is damaged in the latest.
 pub fn latest(run: impl AsRef<Path>) -> Result<Option<Checkpoint>> {
-    let places = places(&run.as_ref().join("checkpoints"))?;
-    places.into_iter().next_back().map(|(_, folder)| Checkpoint::open(folder)).transpose()
+    match sound(run.as_ref())? {
+        (None, damaged) => damaged.into_iter().next().map_or(Ok(None), Err),
+        (found, _) => Ok(found),
+    }
+}
+
+/// The latest checkpoint that is whole, and what is wrong with those after it, the latest first.
+pub(crate) fn sound(run: &Path) -> Result<(Option<Checkpoint>, Vec<Error>)> {
+    let mut wrong = Vec::new();
+    for (_, folder) in places(&run.join("checkpoints"))?.into_iter().rev() {
+        match Checkpoint::open(folder).and_then(|checkpoint| checkpoint.verified()) {
+            Ok(checkpoint) => return Ok((Some(checkpoint), wrong)),
+            Err(error) if error.message().starts_with(DAMAGED) => wrong.push(error),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((None, wrong))
 }
 
 /// The checkpoints of a folder, oldest first.
-fn places(folder: &Path) -> Result<Vec<((usize, usize), PathBuf)>> {
+pub(crate) fn places(folder: &Path) -> Result<Vec<((usize, usize), PathBuf)>> {
     let entries = match fs::read_dir(folder) {
         Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(|why| Error::unreadable(folder, &why))?,
@@ -78,7 +98,7 @@ fn places(folder: &Path) -> Result<Vec<((usize, usize), PathBuf)>> {
     Ok(found)
 }
 
-fn name(place: Place) -> String {
+pub(crate) fn name(place: Place) -> String {
     match place.step {
         0 => format!("epoch-{:04}", place.epoch),
         step => format!("epoch-{:04}-step-{step:06}", place.epoch),
@@ -91,7 +111,7 @@ fn parse(name: &str) -> Option<(usize, usize)> {
     Some((epoch.parse().ok()?, step.parse().ok()?))
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -113,6 +133,14 @@ impl Checkpoint {
         }
         let manifest = serde_json::from_value(json).map_err(|why| damaged(&file, &why))?;
         Ok(Self { folder, manifest })
+    }
+
+    /// Itself, if every file in it has the SHA-256 that it was written with.
+    fn verified(self) -> Result<Self> {
+        for name in self.manifest.sha256.keys() {
+            self.read(name)?;
+        }
+        Ok(self)
     }
 
     /// Its folder.
@@ -139,7 +167,19 @@ impl Checkpoint {
     /// # Errors
     /// A file that is damaged, or of another network.
     pub fn network<N: Module>(&self, network: N) -> Result<N> {
-        let (file, bytes) = self.read(NETWORK)?;
+        self.module(NETWORK, network)
+    }
+
+    /// `network` with the average of the weights, on the device it is on.
+    ///
+    /// # Errors
+    /// As [`Self::network`]; a checkpoint of a run without an average.
+    pub fn average<N: Module>(&self, network: N) -> Result<N> {
+        self.module(AVERAGE, network)
+    }
+
+    fn module<N: Module>(&self, name: &str, network: N) -> Result<N> {
+        let (file, bytes) = self.read(name)?;
         let record =
             ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes)).map_err(|why| damaged(&file, &why))?;
         network.try_load_record(record).map_err(|why| {
@@ -162,7 +202,9 @@ impl Checkpoint {
             ("seed", then.seed.to_string(), run.seed.to_string()),
             ("steps_per_epoch", then.steps_per_epoch.to_string(), run.steps_per_epoch.to_string()),
             ("items", then.items.to_string(), run.items.to_string()),
+            ("accumulate", then.accumulate.to_string(), run.accumulate.to_string()),
             ("optimizer", then.optimizer.clone(), run.optimizer.clone()),
+            ("average", then.average.clone(), run.average.clone()),
         ];
         match rows.into_iter().find(|(_, then, now)| then != now) {
             None => Ok(()),
@@ -185,114 +227,13 @@ impl Checkpoint {
     }
 }
 
+/// What the message about a damaged checkpoint begins with.
+const DAMAGED: &str = "the checkpoint is damaged";
+
 fn damaged(file: &Path, why: &dyn std::fmt::Display) -> Error {
-    Error::input(format!("the checkpoint is damaged: {why}"))
+    Error::input(format!("{DAMAGED}: {why}"))
         .file(file)
         .hint("remove its folder to go on from the one before")
-}
-
-/// The checkpoints of a run that is under way.
-#[derive(Debug)]
-pub(crate) struct Checkpoints {
-    folder: PathBuf,
-    keep: usize,
-    run: Identity,
-}
-
-impl Checkpoints {
-    pub fn new(run: &Path, keep: usize, identity: Identity) -> Self {
-        Self { folder: run.join("checkpoints"), keep: keep.max(1), run: identity }
-    }
-
-    /// Writes a checkpoint of a network in evaluation mode, removes the old ones, and returns the new one's folder.
-    ///
-    /// # Errors
-    /// A disk that cannot be written.
-    pub fn save<N: Module>(&self, network: &N, optimizer: &Optimizer, state: &State) -> Result<PathBuf> {
-        let target = self.folder.join(name(state.place));
-        // The same place of the same run holds the same numbers.
-        if target.join(STATE).exists() {
-            return Ok(target);
-        }
-        let record = network.clone().into_record().into_bytes();
-        let record = record.map_err(|why| Error::failure(format!("the network cannot be written: {why}")))?;
-        let files = [(NETWORK, record.to_vec()), (OPTIMIZER, optimizer.to_bytes()?)];
-        let manifest = Manifest {
-            version: VERSION,
-            run: self.run.clone(),
-            state: state.clone(),
-            sha256: files.iter().map(|(name, bytes)| (name.to_string(), sha256(bytes))).collect(),
-        };
-        let manifest = serde_json::to_vec_pretty(&manifest)
-            .map_err(|why| Error::failure(format!("the run's state cannot be written: {why}")))?;
-
-        let unfinished = self.folder.join(UNFINISHED);
-        remove(&unfinished)?;
-        make_folder(&unfinished)?;
-        for (name, bytes) in &files {
-            write_synced(&unfinished.join(name), bytes)?;
-        }
-        write_synced(&unfinished.join(STATE), &manifest)?;
-        sync_folder(&unfinished)?;
-        remove(&target)?;
-        fs::rename(&unfinished, &target).map_err(|why| Error::unwritable(&target, &why))?;
-        sync_folder(&self.folder)?;
-        self.remove_old()?;
-        Ok(target)
-    }
-
-    fn remove_old(&self) -> Result<()> {
-        let places = places(&self.folder)?;
-        let old = places.len().saturating_sub(self.keep);
-        places[..old].iter().try_for_each(|(_, folder)| remove(folder))
-    }
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(why) if why.kind() != std::io::ErrorKind::NotFound => Err(Error::unwritable(folder, &why)),
-        _ => Ok(()),
-    }
-}
-
-/// Makes sure that a network is worth keeping.
-///
-/// # Errors
-/// A parameter or a running statistic with a value that is not finite, by its name.
-pub(crate) fn all_finite<N: Module>(network: &N, place: Place) -> Result<()> {
-    let mut finite = Finite::default();
-    network.visit(&mut finite);
-    match finite.broken {
-        None => Ok(()),
-        Some(path) => Err(Error::failure(format!(
-            "`{path}` is no longer finite after step {}; no checkpoint of it is written",
-            place.global_step
-        ))
-        .hint("try a lower learning rate or a longer warm-up")),
-    }
-}
-
-/// Looks for a parameter or a running statistic with a value that is not finite.
-#[derive(Default)]
-struct Finite {
-    path: Vec<String>,
-    broken: Option<String>,
-}
-
-impl ModuleVisitor for Finite {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_string());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if self.broken.is_none() && !param.val().is_finite().all().into_scalar::<bool>() {
-            self.broken = Some(self.path.join("."));
-        }
-    }
 }
 
 #[cfg(test)]

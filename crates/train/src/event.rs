@@ -2,13 +2,20 @@
 
 use std::path::Path;
 
-use kiln_core::Result;
+use kiln_core::{Error, Result};
 
-use crate::{EpochSummary, Place};
+use crate::{EpochSummary, Outcome, Place, Times};
 
 /// What happens in a run. Epochs and steps are counted from 1.
 #[derive(Debug)]
 pub enum Event<'a, N> {
+    /// The latest checkpoint is damaged, and the run goes on from one before it. This comes before all else.
+    Damaged {
+        /// What is wrong with it.
+        why: &'a Error,
+        /// The folder of the one that is taken.
+        instead: &'a Path,
+    },
     /// The run begins, or goes on.
     RunStarted {
         /// Epochs it will have; the last may be cut short.
@@ -49,8 +56,10 @@ pub enum Event<'a, N> {
         loss: f32,
         /// The learning rate.
         rate: f64,
-        /// Images in the batch.
+        /// Images in its batches.
         items: usize,
+        /// Where the time of the epoch went, up to and with this step.
+        times: Times,
     },
     /// A batch of test images was gone through.
     EvaluationStep {
@@ -69,6 +78,15 @@ pub enum Event<'a, N> {
         best: bool,
         /// The network, in evaluation mode.
         network: &'a N,
+        /// The average of its weights, where it was tried: if the epoch is the best, this is the best network.
+        average: Option<&'a N>,
+        /// Where the time of the epoch's steps went, of those since the run went on.
+        times: Times,
+    },
+    /// A checkpoint will be written. What a run that goes on from it must find is to be on the disk before.
+    Checkpointing {
+        /// Where.
+        place: Place,
     },
     /// A checkpoint was written.
     Checkpointed {
@@ -86,7 +104,25 @@ pub enum Event<'a, N> {
         history: &'a [EpochSummary],
         /// The best of them.
         best: Option<&'a EpochSummary>,
+        /// Whether it went to its end, or ended early.
+        outcome: Outcome,
     },
+}
+
+impl<'a, N> Event<'a, N> {
+    /// A step that led to `place`, in an epoch of so many.
+    pub(crate) fn step(
+        place: Place,
+        steps: usize,
+        losses: &'a [(&'static str, f32)],
+        loss: f32,
+        rate: f64,
+        items: usize,
+        times: Times,
+    ) -> Self {
+        let Place { epoch, step, global_step } = place;
+        Self::Step { epoch: epoch + 1, step, steps, global_step, losses, loss, rate, items, times }
+    }
 }
 
 /// Someone who watches a run.

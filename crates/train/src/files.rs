@@ -10,8 +10,11 @@ use kiln_core::{Error, Result};
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = path.with_file_name(format!(".{name}.tmp"));
-    write_synced(&beside, content)?;
-    fs::rename(&beside, path).map_err(|why| Error::unwritable(path, &why))
+    let renamed = || fs::rename(&beside, path).map_err(|why| Error::unwritable(path, &why));
+    write_synced(&beside, content).and_then(|()| renamed()).inspect_err(|_| {
+        // On a full disk every byte counts. That it cannot be removed is no news after this error.
+        let _ = fs::remove_file(&beside);
+    })
 }
 
 /// Writes a file and waits until it is on the disk.

@@ -5,7 +5,7 @@ use burn::optim::GradientsParams;
 use kiln_core::{Batches, Error, Network, Result, Task};
 
 use crate::OptimizerConfig;
-use crate::fit::{device_of, seed_of};
+use crate::step::{device_of, seed_of};
 
 /// Which rates are tried.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,7 +22,7 @@ pub struct RateFinder {
 
 /// A rate that was tried.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Tried {
+pub struct TriedRate {
     /// The rate.
     pub rate: f64,
     /// The loss of the batch, before the step.
@@ -35,7 +35,7 @@ pub struct Tried {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sweep {
     /// The rates tried, rising.
-    pub points: Vec<Tried>,
+    pub points: Vec<TriedRate>,
 }
 
 /// The sweep is over when the loss is so many times its lowest: higher rates only make it worse.
@@ -107,19 +107,19 @@ impl Sweep {
             let reach = reach.min(at).min(losses.len() - 1 - at);
             let around = &losses[at - reach..=at + reach];
             let smoothed = around.iter().map(|[_, loss]| loss).sum::<f64>() / around.len() as f64;
-            Tried { rate: *rate, loss: *loss, smoothed }
+            TriedRate { rate: *rate, loss: *loss, smoothed }
         };
         Self { points: losses.iter().enumerate().map(point).collect() }
     }
 
     /// The point at which the smoothed loss is lowest.
-    pub fn lowest(&self) -> Option<Tried> {
+    pub fn lowest(&self) -> Option<TriedRate> {
         self.points.iter().copied().min_by(|a, b| a.smoothed.total_cmp(&b.smoothed))
     }
 
     /// The point before it at which the smoothed loss falls fastest, against the logarithm of the rate. None if it does not
     /// fall at all.
-    pub fn steepest(&self) -> Option<Tried> {
+    pub fn steepest(&self) -> Option<TriedRate> {
         let end = self.lowest()?.rate;
         let slopes = self.points.windows(3).filter(|window| window[1].rate < end).map(|window| {
             let slope = (window[2].smoothed - window[0].smoothed) / (window[2].rate / window[0].rate).ln();

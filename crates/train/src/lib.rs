@@ -3,27 +3,46 @@
 //!
 //! [`Trainer::fit`] is the entry. It is generic over the network, the task and the batches, and knows none by name.
 
+mod average;
+mod begin;
 mod checkpoint;
+mod clip;
+mod evaluate;
 mod event;
 mod files;
 mod finder;
 mod fit;
+mod freeze;
 mod log;
 mod metrics;
 mod optimizer;
+mod recipe;
+mod sam;
+mod saving;
 mod schedule;
 mod shared_keys;
 mod state;
+mod statistics;
+mod step;
+mod times;
+mod walk;
 
+pub use average::{Average, RunningStatistics};
 pub use checkpoint::{Checkpoint, latest};
+pub use clip::Clip;
 pub use event::{Event, Observer};
-pub use finder::{RateFinder, Sweep, Tried};
+pub use finder::{RateFinder, Sweep, TriedRate};
 pub use fit::{Fit, Length, Outcome, Trainer};
+pub use freeze::Freeze;
 pub use log::Log;
 pub use metrics::MetricsFiles;
 pub use optimizer::{
     Adadelta, Adagrad, Adam, AdamW, Adamax, Group, Lamb, Lars, LayerDecay, Lion, NAdam, Optimizer,
     OptimizerConfig, RAdam, RmsProp, Rule, Sgd, Swats,
 };
+pub use recipe::{EarlyStop, Recipe};
+pub use sam::Sam;
+pub use saving::Saving;
 pub use schedule::{Anneal, Course, OneCycle, Part, Plateau, Schedule, ScheduleConfig, Warmup, Watched};
-pub use state::{EpochSummary, Place};
+pub use state::{EpochSummary, Place, Tried};
+pub use times::Times;

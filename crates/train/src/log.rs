@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use kiln_core::{Error, Result};
 
 use crate::files::make_folder;
-use crate::{EpochSummary, Event, Observer};
+use crate::{EpochSummary, Event, Observer, Outcome, Times, Tried};
 
 /// Appends a line an epoch, with the time, to the `log.txt` of a run folder.
 #[derive(Debug)]
@@ -57,27 +57,49 @@ impl<N> Observer<N> for Log {
                 self.epoch_started = Instant::now();
                 return Ok(());
             }
-            Event::Step { .. } | Event::EvaluationStep { .. } => return Ok(()),
-            Event::Evaluated { summary, best, .. } => {
+            Event::Step { .. } | Event::EvaluationStep { .. } | Event::Checkpointing { .. } => return Ok(()),
+            Event::Evaluated { summary, best, times, .. } => {
                 let seconds = self.epoch_started.elapsed().as_secs_f64();
-                format!("{}{}, {seconds:.1} s", figures(summary), if *best { " (best)" } else { "" })
+                let best = if *best { " (best)" } else { "" };
+                format!("{}{best}, {seconds:.1} s; steps: {}", figures(summary), split(times))
             }
+            Event::Damaged { why, instead } => format!("{why}; going on from {}", instead.display()),
             Event::Checkpointed { path } => format!("wrote {}", path.display()),
             Event::Interrupted { place } => {
                 format!("interrupted after step {} of epoch {}", place.step, place.epoch + 1)
             }
-            Event::Finished { best: None, .. } => "finished".to_string(),
-            Event::Finished { best: Some(best), .. } => format!("finished; best was {}", figures(best)),
+            Event::Finished { best, outcome, .. } => {
+                let ended = match outcome {
+                    Outcome::StoppedEarly => "stopped early, as it got no better",
+                    Outcome::Finished | Outcome::Interrupted => "finished",
+                };
+                match best {
+                    None => ended.to_string(),
+                    Some(best) => format!("{ended}; best was {}", figures(best)),
+                }
+            }
         };
         self.line(&text)
     }
 }
 
 fn figures(summary: &EpochSummary) -> String {
-    let EpochSummary { epoch, train_loss, test_loss, .. } = summary;
-    let figures: String =
-        summary.figures.iter().map(|(name, value)| format!(", {name} {value:.4}")).collect();
-    format!("epoch {epoch}: train loss {train_loss:.4}, test loss {test_loss:.4}{figures}")
+    let EpochSummary { epoch, train_loss, test_loss, average, .. } = summary;
+    let named = |figures: &[(String, f64)]| -> String {
+        figures.iter().map(|(name, value)| format!(", {name} {value:.4}")).collect()
+    };
+    let average = average.iter().map(|Tried { loss, figures }| {
+        format!("; average of the weights: test loss {loss:.4}{}", named(figures))
+    });
+    let figures = named(&summary.figures);
+    let average: String = average.collect();
+    format!("epoch {epoch}: train loss {train_loss:.4}, test loss {test_loss:.4}{figures}{average}")
+}
+
+/// The time of an epoch's steps and its parts, in percent: `12.3 s, data 0.1 %, …`.
+fn split(times: &Times) -> String {
+    let parts = times.parts().map(|(name, time)| format!(", {name} {:.2} %", 100.0 * times.share(time)));
+    format!("{:.1} s{}", times.total().as_secs_f64(), parts.concat())
 }
 
 /// Seconds since 1970 as `2026-01-31 23:59:59 UTC` (Gregorian calendar, eras of 400 years that begin in March).

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::average::Progress;
+
 /// A place in a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,12 +36,31 @@ pub struct EpochSummary {
     /// The task's figures on the test images, the one that decides which epoch is best first.
     #[serde(with = "exact_figures")]
     pub figures: Vec<(String, f64)>,
+    /// What the average of the weights came to, where it was tried.
+    pub average: Option<Tried>,
+}
+
+/// What a network came to on the test images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tried {
+    /// The average loss; NaN without test images.
+    #[serde(with = "exact")]
+    pub loss: f64,
+    /// The task's figures.
+    #[serde(with = "exact_figures")]
+    pub figures: Vec<(String, f64)>,
 }
 
 impl EpochSummary {
-    /// What decides which epoch is best: the first figure, or a low test loss for a task that has none.
-    fn merit(&self) -> f64 {
-        self.figures.first().map_or(-self.test_loss, |(_, figure)| *figure)
+    /// What decides which epoch is best: the first figure, or a low test loss for a task that has none; of the average of the
+    /// weights, where it was tried.
+    pub fn merit(&self) -> f64 {
+        let (loss, figures) = match &self.average {
+            Some(average) => (average.loss, &average.figures),
+            None => (self.test_loss, &self.figures),
+        };
+        figures.first().map_or(-loss, |(_, figure)| *figure)
     }
 }
 
@@ -67,6 +88,8 @@ pub(crate) struct State {
     /// The loss of the last step.
     #[serde(with = "exact")]
     pub last_loss: f64,
+    /// How far the average of the weights is. The average itself is ahead of this but in a checkpoint.
+    pub average: Progress,
     /// The epochs done.
     pub history: Vec<EpochSummary>,
 }
@@ -83,14 +106,15 @@ impl State {
     }
 
     /// Closes the epoch that is under way; true if it is the best so far.
-    pub fn end_epoch(&mut self, test_loss: f64, figures: Vec<(&'static str, f64)>) -> bool {
+    pub fn end_epoch(&mut self, tried: Tried, average: Option<Tried>) -> bool {
         self.history.push(EpochSummary {
             epoch: self.place.epoch + 1,
             step: self.place.global_step,
             rate: self.rate,
             train_loss: self.loss_sum / self.items_seen as f64,
-            test_loss,
-            figures: figures.into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
+            test_loss: tried.loss,
+            figures: tried.figures,
+            average,
         });
         self.place = Place { epoch: self.place.epoch + 1, step: 0, ..self.place };
         self.loss_sum = 0.0;
@@ -100,7 +124,7 @@ impl State {
 }
 
 /// Numbers as text: JSON has no NaN, and its readers may round the last bit.
-mod exact {
+pub(crate) mod exact {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     pub fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
@@ -135,11 +159,15 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn tried(loss: f64, figures: &[(&str, f64)]) -> Tried {
+        Tried { loss, figures: figures.iter().map(|(name, value)| (name.to_string(), *value)).collect() }
+    }
+
     fn run(figures: &[f64]) -> Vec<bool> {
         let mut state = State::default();
         let mut step = |figure: &f64| {
             state.end_step(1.0, 10, 0.1);
-            state.end_epoch(0.5, vec![("accuracy", *figure)])
+            state.end_epoch(tried(0.5, &[("accuracy", *figure)]), None)
         };
         figures.iter().map(&mut step).collect()
     }
@@ -151,11 +179,26 @@ mod tests {
     }
 
     #[test]
+    fn where_an_average_was_tried_it_decides_which_epoch_is_best() {
+        let mut state = State::default();
+        let accuracy = |value| tried(0.5, &[("accuracy", value)]);
+        let mut epoch = |weights, average: Option<f64>| {
+            state.end_step(1.0, 10, 0.1);
+            state.end_epoch(accuracy(weights), average.map(accuracy))
+        };
+        // 0.6, then 0.5 (not 0.9), then 0.7.
+        assert!(epoch(0.6, None));
+        assert!(!epoch(0.9, Some(0.5)));
+        assert!(epoch(0.1, Some(0.7)));
+        assert_eq!(best(&state.history).unwrap().epoch, 3);
+    }
+
+    #[test]
     fn an_epochs_loss_is_the_average_over_its_images() {
         let mut state = State::default();
         state.end_step(2.0, 30, 0.1);
         state.end_step(1.0, 10, 0.1);
-        state.end_epoch(0.0, vec![]);
+        state.end_epoch(tried(0.0, &[]), None);
         // (2.0 * 30 + 1.0 * 10) / 40
         assert_eq!(state.history[0].train_loss, 1.75);
         assert_eq!(state.place, Place { epoch: 1, step: 0, global_step: 2 });
@@ -166,7 +209,10 @@ mod tests {
     fn numbers_come_back_from_json_to_the_last_bit() {
         let mut state = State { loss_sum: 0.1 + 0.2, ..State::default() };
         state.end_step(1.0 / 3.0, 7, 2.2250738585072014e-308);
-        state.end_epoch(f64::NAN, vec![("a", f64::INFINITY), ("b", 1.0 - f64::EPSILON / 2.0)]);
+        state.end_epoch(
+            tried(f64::NAN, &[("a", f64::INFINITY), ("b", 1.0 - f64::EPSILON / 2.0)]),
+            Some(tried(f64::NAN, &[("a", f64::NEG_INFINITY)])),
+        );
         let back: State = serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
         let bits = |s: &State| {
             let e = &s.history[0];
@@ -175,5 +221,7 @@ mod tests {
         };
         assert_eq!(bits(&back), bits(&state));
         assert!(back.history[0].test_loss.is_nan());
+        let average = back.history[0].average.as_ref().unwrap();
+        assert!(average.loss.is_nan() && average.figures[0].1 == f64::NEG_INFINITY);
     }
 }

@@ -6,7 +6,9 @@ use std::fs;
 use std::path::Path;
 
 use kiln_core::Kind;
-use kiln_train::{Length, Outcome, Place, ScheduleConfig, Trainer};
+use kiln_train::{
+    Average, Clip, Freeze, Length, Outcome, Place, Recipe, RunningStatistics, Sam, ScheduleConfig, Trainer,
+};
 use serde_json::json;
 use tiny::{ADAMW, MOMENTUM, Stop, alone, fit, metrics, trainer};
 
@@ -58,6 +60,49 @@ fn resume_equals_the_unbroken_run() {
         let longer = fit(&three, Stop::default()).expect("a run");
         assert_eq!(longer.network.weights(), unbroken.network.weights(), "{name}, lengthened");
         assert_eq!(metrics(&three.run), metrics(&whole.run), "{name}, lengthened");
+    }
+}
+
+#[test]
+fn a_run_with_every_part_resumes_as_the_unbroken_run() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let ema =
+        || Average::Ema { decay: 0.9, ramp_steps: 4, every_steps: 2, statistics: RunningStatistics::Average };
+    let swa = || Average::Swa { after_epochs: 1, every_epochs: 1, lr: Some(0.01) };
+    let full = |average| Recipe {
+        accumulate: 2,
+        clip: Some(Clip::Norm { max: 0.5 }),
+        sam: Some(Sam { rho: 0.05 }),
+        average: Some(average),
+        freeze: vec![Freeze { path: "conv".into(), from_epoch: 1, until_epoch: Some(2) }],
+        early_stop: None,
+    };
+    for (name, recipe) in [("ema", full(ema())), ("swa", full(swa()))] {
+        let path = |what: &str| folder.path().join(format!("{name}-{what}"));
+        let optimizer = json!({"name": "adamw"});
+        let run =
+            |what: &str| Trainer { recipe: recipe.clone(), ..trainer(&path(what), optimizer.clone(), 3) };
+        let whole = run("whole");
+        let unbroken = fit(&whole, Stop::default()).expect("a run");
+        // Two batches a step: two steps an epoch of four batches.
+        assert_eq!(unbroken.place.global_step, 6);
+        assert!(unbroken.history[2].average.is_some());
+        let cases = [
+            ("first", Stop { at: Some(1), ..Stop::default() }),
+            ("middle", Stop { at: Some(3), ..Stop::default() }),
+            ("border", Stop { at: Some(4), ..Stop::default() }),
+            ("evaluation", Stop { in_evaluation: Some(3), ..Stop::default() }),
+        ];
+        for (case, stop) in cases {
+            let mut broken = run(case);
+            assert_eq!(fit(&broken, stop).expect("a run").outcome, Outcome::Interrupted, "{name} {case}");
+            broken.resume = true;
+            let second = fit(&broken, Stop::default()).expect("a run");
+            assert_eq!(second.network.weights(), unbroken.network.weights(), "{name} {case}");
+            assert_eq!(second.history, unbroken.history, "{name} {case}");
+            assert_eq!(metrics(&broken.run), metrics(&whole.run), "{name} {case}");
+        }
     }
 }
 
@@ -130,7 +175,7 @@ fn a_damaged_checkpoint_is_named() {
     assert!(flipped.contains("SHA-256"), "{flipped}");
     assert!(says("state.json", &|_| Some(b"{\"a\": 1}".to_vec())).contains("no version"));
     let newer = |bytes: Vec<u8>| {
-        Some(String::from_utf8(bytes).expect("text").replace("\"version\": 1", "\"version\": 9").into())
+        Some(String::from_utf8(bytes).expect("text").replace("\"version\": 2", "\"version\": 9").into())
     };
     assert!(says("state.json", &newer).starts_with("is of version 9"));
     // Whole again, it is resumed.

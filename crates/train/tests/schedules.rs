@@ -35,6 +35,7 @@ fn history(losses: &[f64], scores: &[f64]) -> Vec<EpochSummary> {
         train_loss: 0.0,
         test_loss: *loss,
         figures: scores.get(index).map(|score| ("accuracy".to_string(), *score)).into_iter().collect(),
+        average: None,
     };
     losses.iter().enumerate().map(epoch).collect()
 }

@@ -81,7 +81,11 @@ impl StateDict {
             }
             part.into_inner()?.sync_all()
         });
-        written.and_then(|()| std::fs::rename(&part, file)).map_err(|why| unwritable(&why))
+        written.and_then(|()| std::fs::rename(&part, file)).map_err(|why| {
+            // On a full disk every byte counts. That it cannot be removed is no news after this error.
+            let _ = std::fs::remove_file(&part);
+            unwritable(&why)
+        })
     }
 
     /// The JSON before the numbers: where each tensor is, and our entry of metadata.

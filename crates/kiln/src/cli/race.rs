@@ -9,7 +9,7 @@ use burn::tensor::Device;
 use kiln_core::{Error, Kind, Result};
 use kiln_data::Roots;
 use kiln_tasks::Classification;
-use kiln_train::{EpochSummary, Event, Observer, Outcome, Trainer};
+use kiln_train::{EpochSummary, Event, Observer, Outcome, Saving, Trainer};
 use kiln_zoo::Classifier;
 use serde_json::json;
 
@@ -109,8 +109,9 @@ fn one(
         learning_rate: racer.lr,
         optimizer: racer.optimizer.clone(),
         schedule: racer.schedule.clone().unwrap_or_else(|| experiment.schedule.clone()),
+        recipe: experiment.train.recipe.clone(),
         seed: experiment.seed,
-        keep: 1,
+        saving: Saving { keep: 1, ..Saving::default() },
         resume: false,
     };
     let task = Classification { num_classes: classes, label_smoothing: experiment.train.label_smoothing };

@@ -57,8 +57,13 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     let device = kiln_core::device(&args.device)?;
     let prepared = Prepared::new(&source, roots)?;
     let training_device = device.clone().autodiff();
-    let network = match (&prepared.experiment.model.weights, &resumed) {
-        (Some(file), None) => {
+    // A run that was killed before its first checkpoint begins anew.
+    let goes_on = match &resumed {
+        Some(run) => kiln_train::latest(run.path())?.is_some(),
+        None => false,
+    };
+    let network = match &prepared.experiment.model.weights {
+        Some(file) if !goes_on => {
             filled(&prepared.entry, StateDict::read(file)?, prepared.classes.len(), file, &training_device)?
         }
         _ => prepared.entry.init(prepared.classes.len(), &training_device),
@@ -107,9 +112,10 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
         learning_rate: plan.lr,
         optimizer: prepared.experiment.optimizer.clone(),
         schedule: prepared.experiment.schedule.clone(),
+        recipe: plan.recipe.clone(),
         seed: prepared.experiment.seed,
-        keep: plan.keep,
-        resume: args.resume,
+        saving: plan.saving(),
+        resume: goes_on,
     };
     let task = Classification { num_classes: classes, label_smoothing: plan.label_smoothing };
     let mut progress = Progress::new();
@@ -135,6 +141,7 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
             ("Training images", items),
             ("Time", format!("{seconds:.0} s")),
             ("Images a second", format!("{:.0}", progress.speed())),
+            ("Steps' time", progress.split()),
         ];
         write_report(&run, &source, &prepared, &fit.history, &evaluation, &tiles, environment)?;
     }
@@ -209,10 +216,21 @@ fn left_out(loader: &Loader, log: &mut Log) -> Result<()> {
 fn answer(run: &RunFolder, fit: &Fit<Classifier>, seconds: f64, output: &Output) {
     let report = run.file("report.html");
     let lines = match (fit.outcome, fit.best()) {
-        (Outcome::Finished, Some(best)) => {
-            let figures = best.figures.iter().map(|(name, value)| format!("  {name} {:.2} %", value * 100.0));
+        (Outcome::Finished | Outcome::StoppedEarly, Some(best)) => {
+            let figures = best.average.as_ref().map_or(&best.figures, |average| &average.figures);
+            let figures = figures.iter().map(|(name, value)| format!("  {name} {:.2} %", value * 100.0));
             let figures: String = figures.collect();
-            format!("best epoch {}:{figures}  in {seconds:.0} s\nreport: {}", best.epoch, report.display())
+            let early = match fit.outcome {
+                Outcome::StoppedEarly => {
+                    format!("stopped early after epoch {}, as it got no better\n", fit.history.len())
+                }
+                _ => String::new(),
+            };
+            format!(
+                "{early}best epoch {}:{figures}  in {seconds:.0} s\nreport: {}",
+                best.epoch,
+                report.display()
+            )
         }
         _ => format!("stopped; go on with `kiln train --resume --run {}`", run.path().display()),
     };
@@ -220,7 +238,8 @@ fn answer(run: &RunFolder, fit: &Fit<Classifier>, seconds: f64, output: &Output)
         "run": run.path(),
         "epochs": fit.history.len(),
         "seconds": seconds,
-        "finished": fit.outcome == Outcome::Finished,
+        "finished": fit.outcome != Outcome::Interrupted,
+        "stopped_early": fit.outcome == Outcome::StoppedEarly,
         "best": fit.best().map(|best| summary(best, false)),
         "last": fit.last().map(|last| summary(last, true)),
         "report": report.exists().then_some(report),
@@ -260,5 +279,9 @@ fn summary(epoch: &EpochSummary, loss: bool) -> Value {
         object.insert("loss".to_string(), json!(epoch.train_loss));
     }
     object.extend(epoch.figures.iter().map(|(name, value)| (name.clone(), json!(value))));
+    if let Some(average) = &epoch.average {
+        let figures = average.figures.iter().map(|(name, value)| (format!("average_{name}"), json!(value)));
+        object.extend(figures);
+    }
     Value::Object(object)
 }

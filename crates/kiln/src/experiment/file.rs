@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use kiln_data::{OnCorrupt, Transform};
-use kiln_train::{OptimizerConfig, ScheduleConfig};
+use kiln_train::{Average, Clip, EarlyStop, Freeze, OptimizerConfig, Sam, ScheduleConfig};
 use serde::{Deserialize, Serialize};
 
 /// An experiment file.
@@ -99,7 +99,7 @@ pub struct ModelFile {
 pub struct TrainFile {
     /// Passes over the training images.
     pub epochs: Option<usize>,
-    /// Batches in all.
+    /// Steps in all.
     pub steps: Option<usize>,
     /// Images a batch.
     pub batch_size: usize,
@@ -109,6 +109,22 @@ pub struct TrainFile {
     pub label_smoothing: Option<f64>,
     /// Leaves out the last batch of an epoch if it is not full; true if left out.
     pub drop_last: Option<bool>,
+    /// Batches a step; 1 if left out. Batch normalization sees them one by one.
+    pub accumulate: Option<usize>,
+    /// Keeps gradients from being too large.
+    pub clip: Option<Clip>,
+    /// Takes the gradient uphill: sharpness-aware minimization.
+    pub sam: Option<Sam>,
+    /// An average of the weights beside them.
+    pub average: Option<Average>,
+    /// Parts that do not learn for a while.
+    pub freeze: Option<Vec<Freeze>>,
+    /// Ends the run when it gets no better.
+    pub early_stop: Option<EarlyStop>,
+    /// Steps between two checkpoints; if left out, there is one an epoch.
+    pub checkpoint_steps: Option<usize>,
+    /// Minutes between two checkpoints; if left out, there is one an epoch.
+    pub checkpoint_minutes: Option<f64>,
     /// Checkpoints that are kept; 2 if left out.
     pub keep: Option<usize>,
 }

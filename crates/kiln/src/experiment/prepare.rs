@@ -9,7 +9,7 @@ use kiln_data::{
     Dataset, Interpolation, Layout, Normalization, OnCorrupt, Opened, Pipeline, Roots, Shapes, ShapesConfig,
     Size, Subset, Transform,
 };
-use kiln_train::{Length, OptimizerConfig, ScheduleConfig};
+use kiln_train::{Length, OptimizerConfig, Recipe, Saving, ScheduleConfig};
 use kiln_zoo::{Entry, Preprocessing};
 use serde::Serialize;
 
@@ -94,8 +94,25 @@ pub struct TrainPlan {
     pub label_smoothing: f64,
     /// Leaves out the last batch of an epoch if it is not full.
     pub drop_last: bool,
+    /// `accumulate`, `clip`, `sam`, `average`, `freeze`, `early_stop`.
+    #[serde(flatten)]
+    pub recipe: Recipe,
+    /// Steps between two checkpoints within an epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_steps: Option<usize>,
+    /// Minutes between two checkpoints within an epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_minutes: Option<f64>,
     /// Checkpoints that are kept.
     pub keep: usize,
+}
+
+impl TrainPlan {
+    /// When checkpoints are written.
+    pub fn saving(&self) -> Saving {
+        let (every_steps, every_minutes) = (self.checkpoint_steps, self.checkpoint_minutes);
+        Saving { every_steps, every_minutes, keep: self.keep }
+    }
 }
 
 /// An experiment with all it needs at hand.
@@ -136,6 +153,16 @@ impl Prepared {
             lr: file.train.lr,
             label_smoothing: file.train.label_smoothing.unwrap_or(0.0),
             drop_last: file.train.drop_last.unwrap_or(true),
+            recipe: Recipe {
+                accumulate: file.train.accumulate.unwrap_or(1),
+                clip: file.train.clip,
+                sam: file.train.sam,
+                average: file.train.average,
+                freeze: file.train.freeze.unwrap_or_default(),
+                early_stop: file.train.early_stop,
+            },
+            checkpoint_steps: file.train.checkpoint_steps,
+            checkpoint_minutes: file.train.checkpoint_minutes,
             keep: file.train.keep.unwrap_or(2),
         };
         let schedule = file.schedule.unwrap_or_default();
@@ -153,12 +180,20 @@ impl Prepared {
             true => data.train_items / train.batch_size,
             false => data.train_items.div_ceil(train.batch_size),
         };
+        let steps_per_epoch = batches.div_ceil(train.recipe.accumulate.max(1));
         let steps = match train.length {
-            Length::Epochs(epochs) => epochs * batches,
+            Length::Epochs(epochs) => epochs * steps_per_epoch,
             Length::Steps(steps) => steps,
         };
+        let epochs = steps.div_ceil(steps_per_epoch);
+        train.recipe.check(epochs).and_then(|()| train.saving().check()).map_err(|error| {
+            let key = error.place_named().unwrap_or("train").to_string();
+            placed(source, &key, &error)
+        })?;
         let network = entry.init(opened.classes.len(), &Device::flex());
-        let pace = Pace { batches, steps };
+        let parts = train.recipe.check_parts(&network, epochs);
+        parts.map_err(|error| placed(source, "train.freeze", &error))?;
+        let pace = Pace { batches: steps_per_epoch, steps };
         pace.check(&file.optimizer, &schedule, train.lr, &network).map_err(|error| {
             match error.place_named() {
                 Some("learning_rate") | None => placed(source, "train.lr", &error),
@@ -254,7 +289,6 @@ fn check_numbers(source: &Source, file: &ExperimentFile) -> Result<()> {
         ("train.batch_size", Some(file.train.batch_size)),
         ("train.epochs", file.train.epochs),
         ("train.steps", file.train.steps),
-        ("train.keep", file.train.keep),
         ("data.train_items", file.data.train_items),
         ("data.test_items", file.data.test_items),
     ];

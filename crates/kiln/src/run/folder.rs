@@ -91,7 +91,11 @@ impl RunFolder {
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let (file, part) = (self.file(name), self.file(&format!("{name}.part")));
         let written = std::fs::File::create(&part).and_then(|mut part| part.write_all(bytes));
-        written.and_then(|()| std::fs::rename(&part, &file)).map_err(|why| Error::unwritable(&file, &why))
+        written.and_then(|()| std::fs::rename(&part, &file)).map_err(|why| {
+            // On a full disk every byte counts. That it cannot be removed is no news after this error.
+            let _ = std::fs::remove_file(&part);
+            Error::unwritable(&file, &why)
+        })
     }
 }
 

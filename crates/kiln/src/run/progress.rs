@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kiln_core::Result;
-use kiln_train::{EpochSummary, Event, Observer};
+use kiln_train::{EpochSummary, Event, Observer, Times};
 
 /// Watches a run and shows how far it is, on standard error.
 pub struct Progress {
@@ -18,6 +18,8 @@ pub struct Progress {
     busy: Duration,
     last: Instant,
     steps_seen: usize,
+    /// Where the time of the steps went, epochs that are done.
+    times: Times,
 }
 
 impl Progress {
@@ -33,12 +35,18 @@ impl Progress {
             busy: Duration::ZERO,
             last: now,
             steps_seen: 0,
+            times: Times::default(),
         }
     }
 
     /// Images a second over the whole run, evaluation left out.
     pub fn speed(&self) -> f64 {
         self.seen as f64 / self.busy.as_secs_f64().max(1e-9)
+    }
+
+    /// Where the time of the steps went, in percent.
+    pub fn split(&self) -> String {
+        split(&self.times)
     }
 
     fn say(&self, line: &str) {
@@ -88,11 +96,15 @@ impl<N> Observer<N> for Progress {
             Event::EvaluationStep { step, steps, .. } => {
                 self.bar.set_message(format!("testing {}%", 100 * step / steps));
             }
-            Event::Evaluated { summary, best, .. } => {
+            Event::Evaluated { summary, best, times, .. } => {
+                self.times += *times;
                 let line = line(summary, self.epochs, *best, self.epoch_began.elapsed(), self.speed());
-                self.say(&line);
+                self.say(&format!("{line}  {}", split(times)));
             }
-            Event::Checkpointed { .. } => {}
+            Event::Damaged { why, instead } => {
+                self.say(&format!("note: {why}; going on from {}", instead.display()));
+            }
+            Event::Checkpointing { .. } | Event::Checkpointed { .. } => {}
             Event::Interrupted { .. } | Event::Finished { .. } => self.bar.finish_and_clear(),
         }
         Ok(())
@@ -111,6 +123,9 @@ pub fn bar(length: u64, template: &str) -> ProgressBar {
 
 fn line(summary: &EpochSummary, epochs: usize, best: bool, took: Duration, speed: f64) -> String {
     let figures = summary.figures.iter().map(|(name, value)| format!("  {name} {:.2} %", value * 100.0));
+    let average = summary.average.iter().flat_map(|average| &average.figures);
+    let average = average.map(|(name, value)| format!("  average's {name} {:.2} %", value * 100.0));
+    let figures = figures.chain(average);
     format!(
         "epoch {:>2}/{epochs}  train loss {:.4}  test loss {:.4}{}  {}  {} images/s{}",
         summary.epoch,
@@ -121,6 +136,12 @@ fn line(summary: &EpochSummary, epochs: usize, best: bool, took: Duration, speed
         per_second(speed),
         if best { "  best" } else { "" }
     )
+}
+
+/// What of the steps' time was spent otherwise than on computing: waiting for data, and the loop.
+fn split(times: &Times) -> String {
+    let percent = |part| 100.0 * times.share(part);
+    format!("data {:.1} %, loop {:.1} %", percent(times.data), percent(times.saving + times.other))
 }
 
 /// Two figures of a speed, however slow.

@@ -49,15 +49,24 @@ impl Steps {
         rows.collect()
     }
 
+    /// The rows up to step `done`, written beside and renamed: until then the old file is whole.
     fn begin(&mut self, done: usize) -> std::io::Result<BufWriter<File>> {
         let kept = if done == 0 { Vec::new() } else { self.read().map_err(std::io::Error::other)? };
-        let mut file = BufWriter::new(File::create(&self.path)?);
+        let beside = self.path.with_extension("csv.part");
+        let mut file = BufWriter::new(File::create(&beside)?);
         writeln!(file, "{HEADER}")?;
         for StepRow { step, loss, rate } in kept.iter().filter(|row| row.step <= done) {
             writeln!(file, "{step},{loss},{rate}")?;
         }
+        synced(&mut file)?;
+        std::fs::rename(beside, &self.path)?;
         Ok(file)
     }
+}
+
+fn synced(file: &mut BufWriter<File>) -> std::io::Result<()> {
+    file.flush()?;
+    file.get_ref().sync_data()
 }
 
 impl<N> Observer<N> for Steps {
@@ -70,7 +79,9 @@ impl<N> Observer<N> for Steps {
             Event::Step { global_step, loss, rate, .. } => {
                 self.file.as_mut().map_or(Ok(()), |file| writeln!(file, "{global_step},{loss},{rate}"))
             }
-            Event::Checkpointed { .. } => self.file.as_mut().map_or(Ok(()), |file| file.flush()),
+            // A run that goes on from the checkpoint must find its steps.
+            Event::Checkpointing { .. } => self.file.as_mut().map_or(Ok(()), synced),
+            Event::Finished { .. } => self.file.as_mut().map_or(Ok(()), |file| file.flush()),
             _ => Ok(()),
         };
         written.map_err(|why| Error::unwritable(&self.path, &why))

@@ -25,13 +25,14 @@ pub fn write_report(
     environment: Vec<(String, String)>,
 ) -> Result<()> {
     let experiment = &prepared.experiment;
+    let average = history.iter().any(|summary| summary.average.is_some());
     let epochs = history.iter().map(|summary| EpochRow {
         epoch: summary.epoch,
         step: summary.step,
         rate: summary.rate,
         train_loss: summary.train_loss,
         test_loss: summary.test_loss,
-        figures: summary.figures.clone(),
+        figures: figures(summary, average),
     });
     let figures = evaluation.score.figures();
     let best =
@@ -56,6 +57,14 @@ pub fn write_report(
         command: format!("cargo xtask train {}", run.file("resolved.json").display()),
     };
     run.write("report.html", render(&report).as_bytes())
+}
+
+/// The figures by which an epoch is good or bad; where some epochs have an average of the weights, the weights' own after them.
+fn figures(summary: &EpochSummary, average: bool) -> Vec<(String, f64)> {
+    let EpochSummary { figures, average: tried, .. } = summary;
+    let counts = tried.as_ref().map_or(figures, |tried| &tried.figures);
+    let own = figures.iter().map(|(name, value)| (format!("{name} of the weights"), *value));
+    counts.iter().cloned().chain(own.filter(|_| average)).collect()
 }
 
 /// The wrong ones that the network was surest of, and right ones from all over the split.

@@ -1,4 +1,5 @@
-//! `best.safetensors` and `last.safetensors`, kept up to date while a run goes on.
+//! `best.safetensors`, `last.safetensors` and, where there is an average of the weights, `average.safetensors`, kept up to date
+//! while a run goes on.
 
 use std::path::PathBuf;
 
@@ -6,7 +7,8 @@ use kiln_core::Result;
 use kiln_train::{Event, Observer};
 use kiln_zoo::{Classifier, Preprocessing};
 
-/// Writes the network's weights after every epoch, and once more if it is the best.
+/// Writes the network's weights after every epoch, and their average's where it was tried; once more if it is the best: the
+/// average where there is one, since by its figures the epoch is the best.
 pub struct BestAndLast {
     /// The run's folder.
     pub run: PathBuf,
@@ -16,17 +18,17 @@ pub struct BestAndLast {
 
 impl Observer<Classifier> for BestAndLast {
     fn notify(&mut self, event: &Event<Classifier>) -> Result<()> {
-        if let Event::Evaluated { network, best, .. } = event {
-            let last = self.run.join("last.safetensors");
-            kiln_zoo::save(*network, Some(self.preprocessing.clone()), &last)?;
-            if *best {
-                kiln_zoo::save(
-                    *network,
-                    Some(self.preprocessing.clone()),
-                    &self.run.join("best.safetensors"),
-                )?;
-            }
+        let Event::Evaluated { network, best, average, .. } = event else { return Ok(()) };
+        let write = |network: &Classifier, name: &str| {
+            kiln_zoo::save(network, Some(self.preprocessing.clone()), &self.run.join(name))
+        };
+        write(network, "last.safetensors")?;
+        if let Some(average) = average {
+            write(average, "average.safetensors")?;
         }
-        Ok(())
+        match best {
+            true => write(average.unwrap_or(network), "best.safetensors"),
+            false => Ok(()),
+        }
     }
 }

@@ -15,7 +15,7 @@ use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, Linea
 use burn::prelude::*;
 use burn::tensor::activation::{log_softmax, relu};
 use kiln_core::{Batch, Batches, Losses, Network, Result, Score, Task, Truth};
-use kiln_train::{Event, Fit, Length, Log, MetricsFiles, Observer, Trainer};
+use kiln_train::{Event, Fit, Length, Log, MetricsFiles, Observer, Recipe, Saving, Trainer};
 use serde_json::{Value, json};
 
 /// Burn's CPU backend has one random generator for all threads, so tests that draw from it take turns.
@@ -191,7 +191,7 @@ impl<'a> Watch<'a> {
 impl Observer<Tiny> for Watch<'_> {
     fn notify(&mut self, event: &Event<Tiny>) -> Result<()> {
         match *event {
-            Event::Step { epoch, step, steps, global_step, losses, loss, rate, items } => {
+            Event::Step { epoch, step, steps, global_step, losses, loss, rate, items, .. } => {
                 assert_eq!(losses.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["entropy", "logits"]);
                 assert_eq!(losses[0].1 + losses[1].1, loss);
                 self.steps.push([epoch, step, steps, global_step]);
@@ -218,8 +218,9 @@ pub fn trainer(run: &Path, optimizer: Value, epochs: usize) -> Trainer {
         optimizer: serde_json::from_value(optimizer).expect("an optimizer"),
         schedule: serde_json::from_value(json!({"name": "cosine", "warmup": {"epochs": 1.0}}))
             .expect("a schedule"),
+        recipe: Recipe::default(),
         seed: 7,
-        keep: 2,
+        saving: Saving::default(),
         resume: false,
     }
 }
