@@ -1,5 +1,6 @@
 //! The command line: `kiln VERB …`, and `cargo xtask VERB …`, which is the same.
 
+mod augment;
 mod data;
 mod eval;
 mod models;
@@ -8,6 +9,7 @@ mod output;
 mod parity;
 mod predict;
 mod train;
+mod view;
 mod weights;
 
 use std::path::PathBuf;

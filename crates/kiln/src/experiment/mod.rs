@@ -1,11 +1,14 @@
 //! Experiments: what was typed ([`ExperimentFile`]), where ([`Source`]), and what it means ([`Experiment`]).
 
+mod data;
 mod file;
 mod prepare;
 mod source;
 mod takes;
 
+pub use data::{DataPlan, Images, class_name, pipeline_of};
 pub use file::{DataFile, ExperimentFile, ModelFile, TaskName, TrainFile};
-pub use prepare::{DataPlan, Experiment, Images, ModelPlan, Prepared, TrainPlan, class_name, pipeline_of};
+pub use prepare::{Experiment, ModelPlan, Prepared, TrainPlan};
 pub use source::Source;
+pub(crate) use source::explained;
 pub use takes::takes;
