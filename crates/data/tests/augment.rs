@@ -49,16 +49,20 @@ fn image(name: &str) -> (RgbImage, [u8; 3]) {
 fn magnitudes_are_torchvisions() {
     let mut compared = 0;
     for words in lines("magnitudes") {
-        let [space_name, name, width, height, values @ ..] = words.as_slice() else { panic!("{words:?}") };
+        let [space_name, name, bins, width, height, values @ ..] = words.as_slice() else {
+            panic!("{words:?}")
+        };
+        let bins = bins.parse().unwrap();
         let size = [height.parse().unwrap(), width.parse().unwrap()];
         for (level, value) in values.iter().enumerate() {
-            let found = space(space_name).magnitude(operation(name), level, BINS, size);
+            let found = space(space_name).magnitude(operation(name), level, bins, size);
             assert_eq!(found, value.parse::<f64>().unwrap(), "{space_name} {name} {level}");
             compared += 1;
         }
     }
-    // Four images; of 11 graded operations 31, in the plain space one of 4 others, in the wide of 3.
-    assert_eq!(compared, 4 * (11 * 31 + 4 + 11 * 31 + 3));
+    // Four images; of 11 graded operations 31, in the plain space one of 4 others, in the wide of 3. For two sizes those of
+    // AutoAugment, which has ten levels and one of 3 others.
+    assert_eq!(compared, 4 * (11 * 31 + 4 + 11 * 31 + 3) + 2 * (11 * 10 + 3));
 }
 
 #[test]

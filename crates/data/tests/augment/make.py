@@ -31,13 +31,18 @@ for name, policy in [("imagenet", AutoAugmentPolicy.IMAGENET), ("cifar10", AutoA
     for pair in AutoAugment(policy).policies:
         print("policy", name, *(word if word is not None else 0 for operation in pair for word in operation))
 
+for width, height in [(32, 32), (331, 224)]:
+    for operation, (magnitudes, signed) in AutoAugment()._augmentation_space(10, (height, width)).items():
+        magnitudes = [float(m) for m in magnitudes] if magnitudes.ndim else [0.0]
+        print("magnitudes plain", operation, 10, width, height, *magnitudes)
+
 for name, width, height, value, fill in IMAGES:
     plain = RandAugment()._augmentation_space(BINS, (height, width))
     plain["Invert"] = AutoAugment()._augmentation_space(10, (height, width))["Invert"]
     for space, operations in [("plain", plain), ("wide", TrivialAugmentWide()._augmentation_space(BINS))]:
         for operation, (magnitudes, signed) in operations.items():
             magnitudes = [float(m) for m in magnitudes] if magnitudes.ndim else [0.0]
-            print("magnitudes", space, operation, width, height, *magnitudes)
+            print("magnitudes", space, operation, BINS, width, height, *magnitudes)
             moves = operation[:5] in ["Shear", "Trans", "Rotat"]
             for interpolation in ["nearest", "bilinear", "bicubic"] if moves else ["nearest"]:
                 sums = []
