@@ -10,6 +10,8 @@ pub const IGNORED: u8 = 255;
 pub struct Truth {
     /// The class of the whole image.
     pub class: Option<usize>,
+    /// The classes of an image that is mixed of several, each with its share; the shares sum to 1. Empty for all others.
+    pub mixture: Vec<(usize, f32)>,
     /// The objects in it, the nearest to the viewer last.
     pub objects: Vec<Object>,
     /// The class of every pixel.

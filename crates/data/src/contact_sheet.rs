@@ -48,23 +48,32 @@ impl ContactSheet {
         self
     }
 
-    /// The picture of `samples`, each with a label under it that is cut to its image's width.
+    /// The picture of `samples`, each with a label under it, whose lines are cut to its image's width.
     pub fn draw(&self, samples: &[(Sample, String)]) -> RgbImage {
         let tiles: Vec<RgbImage> = samples.iter().map(|(sample, _)| self.tile(sample)).collect();
         let columns = self.columns.clamp(1, samples.len().max(1));
         let cell_width = tiles.iter().map(RgbImage::width).max().unwrap_or(READABLE) as i32;
         let tile_height = tiles.iter().map(RgbImage::height).max().unwrap_or(READABLE) as i32;
-        let cell_height = tile_height + LABEL_GAP + FONT.character_size.height as i32;
-        let rows = samples.len().div_ceil(columns) as i32;
-        let mut sheet =
-            Canvas::new(GAP + columns as i32 * (cell_width + GAP), GAP + rows * (cell_height + GAP));
-        for (i, (tile, (_, label))) in tiles.iter().zip(samples).enumerate() {
-            let x = GAP + (i % columns) as i32 * (cell_width + GAP);
-            let y = GAP + (i / columns) as i32 * (cell_height + GAP);
-            let (left, top) =
-                (x + (cell_width - tile.width() as i32) / 2, y + tile_height - tile.height() as i32);
-            sheet.paste(tile, left, top);
-            sheet.label(label, x, y + tile_height + LABEL_GAP, cell_width);
+        let line_height = FONT.character_size.height as i32;
+        // Each row is as high as its longest label needs.
+        let lines = |row: &[(Sample, String)]| row.iter().map(|(_, label)| label.lines().count()).max();
+        let heights: Vec<i32> = (samples.chunks(columns))
+            .map(|row| tile_height + LABEL_GAP + lines(row).unwrap_or(1).max(1) as i32 * line_height)
+            .collect();
+        let height = heights.iter().map(|height| height + GAP).sum::<i32>();
+        let mut sheet = Canvas::new(GAP + columns as i32 * (cell_width + GAP), GAP + height);
+        let mut y = GAP;
+        for ((tiles, samples), height) in tiles.chunks(columns).zip(samples.chunks(columns)).zip(heights) {
+            for (i, (tile, (_, label))) in tiles.iter().zip(samples).enumerate() {
+                let x = GAP + i as i32 * (cell_width + GAP);
+                let left = x + (cell_width - tile.width() as i32) / 2;
+                sheet.paste(tile, left, y + tile_height - tile.height() as i32);
+                for (line, text) in label.lines().enumerate() {
+                    let top = y + tile_height + LABEL_GAP + line as i32 * line_height;
+                    sheet.label(text, x, top, cell_width);
+                }
+            }
+            y += height + GAP;
         }
         sheet.0
     }
@@ -190,6 +199,17 @@ mod tests {
         let relabelled = ContactSheet::new(2).draw(&samples);
         assert!(!differs(&plain, &relabelled, 12..140));
         assert!(differs(&plain, &relabelled, 144..157));
+    }
+
+    #[test]
+    fn a_row_is_as_high_as_its_longest_label() {
+        let mut samples = samples(4);
+        samples[1].1 = "three\nlines\nof text".to_string();
+        let sheet = ContactSheet::new(2).draw(&samples);
+        // Two rows of images of 128 pixels, one with three lines of 13 pixels under it and one with one.
+        assert_eq!(sheet.height(), 12 + (128 + 4 + 3 * 13 + 12) + (128 + 4 + 13 + 12));
+        let second = 12 + 128 + 4 + 3 * 13 + 12;
+        assert_eq!(sheet.get_pixel(12, second), samples[2].0.image.get_pixel(0, 0));
     }
 
     #[test]

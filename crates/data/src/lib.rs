@@ -1,6 +1,7 @@
 //! Files on disk to batches: readers, manifests, transforms, the loader, and the generated data set `shapes`.
 
 mod archive;
+mod batching;
 mod canvas;
 mod caption;
 mod catalog;
@@ -9,6 +10,7 @@ mod fetch;
 mod inventory;
 mod loader;
 mod manifest;
+mod mixing;
 mod readers;
 mod sample;
 mod shapes;
@@ -16,6 +18,7 @@ mod subset;
 mod transform;
 mod workers;
 
+pub use batching::Batching;
 pub use caption::captioned;
 pub use catalog::{Layout, Normalization, Opened, Roots, describe, open};
 pub use contact_sheet::ContactSheet;
@@ -23,8 +26,12 @@ pub use fetch::{FileState, Progress, fetch};
 pub use inventory::{Listed, Report, check, list};
 pub use loader::{Loader, LoaderOptions, OnCorrupt};
 pub use manifest::{Manifest, ManifestFile, ManifestSplit};
+pub use mixing::Mixing;
 pub use readers::{Cifar, Idx, ImageFolder, decode_rgb, image_files};
 pub use sample::{Dataset, Sample};
 pub use shapes::{Shapes, ShapesConfig};
 pub use subset::Subset;
-pub use transform::{Colour, Interpolation, Pipeline, Region, Size, Transform, Warp};
+pub use transform::{
+    Affine, Colour, Erasure, Filling, Interpolation, Motion, Operation, Pipeline, Policy, Ready, Region,
+    Size, Space, Step, SubPolicy, Transform, Warp,
+};

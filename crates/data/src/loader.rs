@@ -1,6 +1,8 @@
 //! The loader: the samples of a split, transformed and gathered in batches, by several threads or by none.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::workers::Ordered;
-use crate::{Dataset, Pipeline};
+use crate::{Batching, Dataset, Pipeline, Ready};
 
 /// What is done about an image that cannot be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +29,7 @@ pub enum OnCorrupt {
 }
 
 /// How batches are made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LoaderOptions {
     /// Images a batch.
     pub batch_size: usize,
@@ -41,19 +43,22 @@ pub struct LoaderOptions {
     pub workers: usize,
     /// What is done about an image that cannot be read.
     pub on_corrupt: OnCorrupt,
+    /// How batches are put together.
+    pub batching: Batching,
 }
 
 impl LoaderOptions {
     /// Every image once, in the order of the split, read by two threads: to score or to use a network.
     pub fn in_order(batch_size: usize, on_corrupt: OnCorrupt) -> Self {
-        Self { batch_size, seed: 0, shuffle: false, drop_last: false, workers: 2, on_corrupt }
+        let batching = Batching::default();
+        Self { batch_size, seed: 0, shuffle: false, drop_last: false, workers: 2, on_corrupt, batching }
     }
 }
 
 /// A source of batches.
 ///
-/// The order is a function of seed and epoch, an image's augmentation one of seed, epoch and index: neither depends on the
-/// number of threads, nor on the batch an epoch begins with.
+/// The order is a function of seed and epoch, an image's augmentation one of seed, epoch and index, a batch's size and
+/// mixing one of seed, epoch and its number: none depends on the number of threads, nor on the batch an epoch begins with.
 pub struct Loader {
     plan: Arc<Plan>,
     workers: usize,
@@ -73,7 +78,8 @@ impl Loader {
     /// A loader that puts its batches on `device`.
     ///
     /// # Errors
-    /// A batch size of 0; a split without images, or with fewer than a batch if what is left over is left out.
+    /// A batch size of 0; a split without images, or with fewer than a batch if what is left over is left out; what
+    /// [`Batching::check`] says.
     pub fn new(
         dataset: Arc<dyn Dataset>,
         pipeline: Pipeline,
@@ -92,6 +98,7 @@ impl Loader {
                 format!("{items} images are no full batch of {}, and others are dropped", options.batch_size);
             return Err(Error::input(message).hint("a smaller `batch_size`, or `drop_last = false`"));
         }
+        options.batching.check(options.batch_size)?;
         let workers = options.workers;
         Ok(Self {
             plan: Arc::new(Plan { dataset, pipeline, options, skipped: Mutex::default() }),
@@ -124,7 +131,7 @@ impl Batches for Loader {
         let make = move |step: usize, stop: &AtomicBool| {
             let begin = step * plan.options.batch_size;
             let end = items.min(begin + plan.options.batch_size);
-            plan.prepare(&order[begin..end], epoch, stop)
+            plan.prepare(&order, begin..end, epoch, stop)
         };
         let mut prepared = Ordered::new(first..self.steps(), self.workers, make);
         let mut failed = false;
@@ -162,12 +169,16 @@ impl Prepared {
     }
 }
 
-/// The numbers of an image, its height and width, its truth.
-type Ready = (Vec<f32>, [usize; 2], Truth);
-
 /// Kinds of randomness, so that none repeats another.
 const ORDER: u64 = 1;
 const AUGMENTATION: u64 = 2;
+const SIZE: u64 = 3;
+const MIXING: u64 = 4;
+
+/// The kind of an image's augmentation when it comes for the `repeat`th time, counted from 0.
+fn augmentation(repeat: usize) -> u64 {
+    AUGMENTATION + ((repeat as u64) << 32)
+}
 
 fn generator(kind: u64, seed: u64, epoch: usize, index: usize) -> ChaCha8Rng {
     let mut key = [0; 32];
@@ -192,23 +203,40 @@ impl Plan {
         order
     }
 
-    /// Reads, transforms and normalizes the images of a batch; gives up halfway when told to stop.
-    fn prepare(&self, indices: &[usize], epoch: usize, stop: &AtomicBool) -> Result<Prepared> {
+    /// Reads, transforms, normalizes and mixes the images of a batch, which are at `places` of an epoch; gives up halfway
+    /// when told to stop.
+    fn prepare(
+        &self,
+        order: &[usize],
+        places: Range<usize>,
+        epoch: usize,
+        stop: &AtomicBool,
+    ) -> Result<Prepared> {
+        let LoaderOptions { batch_size, seed, ref batching, .. } = self.options;
+        let step = places.start / batch_size;
+        let side = batching.side(&mut generator(SIZE, seed, epoch, step / batching.sizes_every));
+        let pipeline = match side {
+            Some(side) => Cow::Owned(self.pipeline.with_side(side)),
+            None => Cow::Borrowed(&self.pipeline),
+        };
         let mut batch =
             Prepared { pixels: Vec::new(), size: [0, 0], truths: Vec::new(), indices: Vec::new() };
-        for &index in indices {
+        let items = places.len();
+        for (place, repeat) in batching.places(places, batch_size) {
             if stop.load(Ordering::Relaxed) {
-                break;
+                return Ok(batch);
             }
-            let made = catch_unwind(AssertUnwindSafe(|| self.sample(index, epoch)));
-            let Some((pixels, size, truth)) =
+            let index = order[place];
+            let mut rng = generator(augmentation(repeat), seed, epoch, index);
+            let made = catch_unwind(AssertUnwindSafe(|| self.sample(index, &pipeline, &mut rng)));
+            let Some(Ready { numbers, size, truth, .. }) =
                 made.unwrap_or_else(|panic| Err(self.panicked(index, &*panic)))?
             else {
                 continue;
             };
             if batch.indices.is_empty() {
                 batch.size = size;
-                batch.pixels.reserve_exact(indices.len() * pixels.len());
+                batch.pixels.reserve_exact(items * numbers.len());
             } else if size != batch.size {
                 let of = |index: usize, [height, width]: [usize; 2]| {
                     format!("{} is {width}x{height}", self.dataset.origin(index))
@@ -217,15 +245,21 @@ impl Plan {
                 return Err(Error::input(format!("images of different sizes in one batch: {a}, {b}"))
                     .hint("end the transforms with a `center-crop`, `random-resized-crop` or `resize` to height and width"));
             }
-            batch.pixels.extend(pixels);
+            batch.pixels.extend(numbers);
             batch.truths.push(truth);
             batch.indices.push(index);
+        }
+        if !batch.indices.is_empty() {
+            let mixing = batching.mixing(batch.size, &mut generator(MIXING, seed, epoch, step));
+            if let Some(mixing) = mixing {
+                mixing.apply(&mut batch.pixels, batch.size, &mut batch.truths);
+            }
         }
         Ok(batch)
     }
 
     /// An image for a batch; `None` where it cannot be read and is skipped.
-    fn sample(&self, index: usize, epoch: usize) -> Result<Option<Ready>> {
+    fn sample(&self, index: usize, pipeline: &Pipeline, rng: &mut ChaCha8Rng) -> Result<Option<Ready>> {
         let sample = match self.dataset.get(index) {
             Ok(sample) => sample,
             Err(error) if self.options.on_corrupt == OnCorrupt::Error => {
@@ -240,13 +274,11 @@ impl Plan {
                 return Ok(None);
             }
         };
-        let mut rng = generator(AUGMENTATION, self.options.seed, epoch, index);
-        let sample = self.pipeline.apply(sample, &mut rng).map_err(|error| match error.file_named() {
+        let ready = pipeline.prepare(sample, rng).map_err(|error| match error.file_named() {
             Some(_) => error,
             None => error.file(self.dataset.origin(index)),
         })?;
-        let size = [sample.image.height() as usize, sample.image.width() as usize];
-        Ok(Some((self.pipeline.normalize(&sample.image), size, sample.truth)))
+        Ok(Some(ready))
     }
 
     fn panicked(&self, index: usize, panic: &(dyn std::any::Any + Send)) -> Error {

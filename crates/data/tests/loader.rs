@@ -10,7 +10,9 @@ use std::time::Duration;
 use burn::prelude::*;
 use image::{Rgb, RgbImage};
 use kiln_core::{Batch, Batches, Error, Kind, Result, Truth};
-use kiln_data::{Dataset, ImageFolder, Loader, LoaderOptions, OnCorrupt, Pipeline, Sample, Transform};
+use kiln_data::{
+    Batching, Dataset, ImageFolder, Loader, LoaderOptions, OnCorrupt, Pipeline, Sample, Transform,
+};
 
 /// Images of one colour, which is their index; the class is the index too.
 struct Plain {
@@ -58,6 +60,7 @@ fn options(batch_size: usize, workers: usize) -> LoaderOptions {
         drop_last: false,
         workers,
         on_corrupt: OnCorrupt::Error,
+        batching: Batching::default(),
     }
 }
 
@@ -301,4 +304,95 @@ fn images_are_on_the_device_that_was_asked_for() {
     let batch = loader.epoch(0, 0).next().unwrap().unwrap();
     assert_eq!(batch.images.dims(), [2, 3, 4, 4]);
     assert!(batch.images.device().is_autodiff());
+}
+
+/// Batches of every kind: mixed, repeated, of several sizes.
+fn batching() -> Batching {
+    Batching { mixup: 0.2, cutmix: 1.0, repeats: 2, sizes: vec![4, 6], sizes_every: 2, ..Batching::default() }
+}
+
+type Mixed = (Read, [usize; 4], Vec<Vec<(usize, f32)>>);
+
+fn mixed_epoch(workers: usize, number: usize, first: usize) -> Vec<Mixed> {
+    let options = LoaderOptions { batching: batching(), ..options(8, workers) };
+    let noisy: Transform =
+        toml::from_str("name = 'random-erasing'\nfill = 'noise'\nscale = [0.1, 0.2]").unwrap();
+    let policy: Transform = toml::from_str("name = 'trivial-augment'").unwrap();
+    let pipeline = as_bytes(vec![Transform::HorizontalFlip { probability: 0.5 }, policy, noisy]);
+    let loader = Loader::new(Arc::new(Plain::new(60)), pipeline, options, Device::flex()).unwrap();
+    let batches = loader.epoch(number, first).map(|batch| {
+        let batch = batch.unwrap();
+        let mixtures = batch.truths.iter().map(|truth| truth.mixture.clone()).collect();
+        let dims = batch.images.dims();
+        (read(batch), dims, mixtures)
+    });
+    batches.collect()
+}
+
+#[test]
+fn batches_of_every_kind_are_the_same_whatever_the_number_of_workers_and_the_first_batch() {
+    let whole = mixed_epoch(0, 3, 0);
+    assert_eq!(whole.len(), 8);
+    for workers in [1, 2, 5] {
+        for first in [0, 1, 5, 7] {
+            assert!(mixed_epoch(workers, 3, first)[..] == whole[first..], "{workers} workers, from {first}");
+        }
+    }
+    assert!(mixed_epoch(2, 4, 0) != whole);
+    // Sizes come in rows of two batches; both come, in one epoch or another.
+    let sizes: Vec<usize> = (0..6).flat_map(|n| mixed_epoch(0, n, 0)).map(|(_, dims, _)| dims[3]).collect();
+    assert!(sizes.chunks(2).all(|row| row[0] == row[1]) && sizes.contains(&4) && sizes.contains(&6));
+    // Every image has the shares of two classes: its own, and that of the image before it.
+    for ((_, classes, _), dims, mixtures) in &whole {
+        for (i, mixture) in mixtures.iter().enumerate() {
+            let before = classes[(i + dims[0] - 1) % dims[0]];
+            let named: Vec<usize> = mixture.iter().map(|(class, _)| *class).collect();
+            assert!(named == [classes[i], before] || named == [classes[i]] && before == classes[i]);
+            assert!((mixture.iter().map(|(_, share)| share).sum::<f32>() - 1.0).abs() < 1e-6);
+        }
+    }
+}
+
+#[test]
+fn a_repeated_image_is_augmented_anew_and_an_epoch_is_as_long_as_ever() {
+    let repeated = Batching { repeats: 3, ..Batching::default() };
+    let loader = loader(Plain::new(50), LoaderOptions { batching: repeated, ..options(12, 2) });
+    let batches = epoch(&loader, 0, 0);
+    assert_eq!((batches.len(), indices(&batches).len()), (5, 50));
+    let mut seen = Vec::new();
+    let mut differing = 0;
+    for (indices, _, pixels) in &batches[..4] {
+        // A B C D, once more, and once more.
+        assert_eq!([&indices[4..8], &indices[8..]], [&indices[..4]; 2]);
+        seen.extend(&indices[..4]);
+        let image = |place: usize| &pixels[place * 48..(place + 1) * 48];
+        differing += (0..4).filter(|i| image(*i) != image(i + 4) || image(*i) != image(i + 8)).count();
+    }
+    // The last batch has two places: one image, twice.
+    assert_eq!(batches[4].0[0], batches[4].0[1]);
+    seen.push(batches[4].0[0]);
+    let different: std::collections::BTreeSet<usize> = seen.iter().copied().collect();
+    assert_eq!(different.len(), 17, "a third of 50 images");
+    // Three fair flips are alike one time in four: of 16 images 12 differ, of deviation 1.7.
+    assert!((6..=16).contains(&differing), "{differing}");
+}
+
+#[test]
+fn impossible_batches_are_errors() {
+    let rows = [
+        (Batching { mixup: -1.0, ..Batching::default() }, "mixup: is -1"),
+        (Batching { cutmix: f64::NAN, ..Batching::default() }, "cutmix: is NaN"),
+        (Batching { mix_probability: 1.5, ..Batching::default() }, "mix_probability: is 1.5"),
+        (
+            Batching { repeats: 3, ..Batching::default() },
+            "repeats: is 3, which does not divide a batch of 10",
+        ),
+        (Batching { repeats: 0, ..Batching::default() }, "repeats: is 0"),
+        (Batching { sizes: vec![32, 0], ..Batching::default() }, "sizes: has a side of 0"),
+        (Batching { sizes_every: 0, ..Batching::default() }, "sizes_every: is 0"),
+    ];
+    for (batching, expected) in rows {
+        let error = batching.check(10).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
 }

@@ -1,13 +1,13 @@
-//! Classification: one class an image.
+//! Classification: one class an image, or shares of several where images are mixed.
 
-use kiln_core::{Batch, Logits, Losses, Score, Task};
+use kiln_core::{Batch, Logits, Losses, Score, Task, Truth};
 
-use crate::ConfusionMatrix;
+use crate::{ClassificationLoss, ConfusionMatrix};
 
 /// What an auxiliary classifier's loss counts beside the main one's: Szegedy et al. 2014, Section 5.
 const AUXILIARY_WEIGHT: f64 = 0.3;
 
-/// Cross entropy of the softmax of logits `[batch, num_classes]`, scored by accuracy.
+/// Logits `[batch, num_classes]` compared with classes, scored by accuracy.
 #[derive(Debug, Clone)]
 pub struct Classification {
     /// Classes to tell apart.
@@ -15,12 +15,14 @@ pub struct Classification {
     /// The share of the target that is spread evenly over all classes: Szegedy et al. 2015, *Rethinking the Inception
     /// architecture for computer vision*, Section 7. 0 to below 1.
     pub label_smoothing: f64,
+    /// How logits are compared with the targets.
+    pub loss: ClassificationLoss,
 }
 
 impl Classification {
-    /// Without label smoothing.
+    /// Cross entropy without label smoothing.
     pub fn new(num_classes: usize) -> Self {
-        Self { num_classes, label_smoothing: 0.0 }
+        Self { num_classes, label_smoothing: 0.0, loss: ClassificationLoss::default() }
     }
 }
 
@@ -29,10 +31,9 @@ impl Task for Classification {
     type Score = ClassificationScore;
 
     fn loss(&self, logits: Logits, batch: &Batch) -> Losses {
-        let classes = classes(batch);
-        let cross_entropy = |logits| kiln_kernels::cross_entropy(logits, &classes, self.label_smoothing);
-        let losses = Losses::new("cross_entropy", cross_entropy(logits.main));
-        let auxiliary = logits.auxiliary.into_iter().map(cross_entropy);
+        let loss = |logits| self.loss.of(logits, &batch.truths, self.label_smoothing);
+        let losses = Losses::new(self.loss.name(), loss(logits.main));
+        let auxiliary = logits.auxiliary.into_iter().map(loss);
         match auxiliary.reduce(|sum, loss| sum + loss) {
             Some(sum) => losses.and("auxiliary", sum * AUXILIARY_WEIGHT),
             None => losses,
@@ -68,9 +69,10 @@ impl Score for ClassificationScore {
 
     fn update(&mut self, logits: Logits, batch: &Batch) {
         let [_, num_classes] = logits.main.dims();
+        let targets = batch.truths.iter().map(class);
         let logits = logits.main.into_data().convert::<f32>();
         let logits = logits.as_slice::<f32>().expect("converted to f32 above");
-        for (row, target) in logits.chunks(num_classes).zip(classes(batch)) {
+        for (row, target) in logits.chunks(num_classes).zip(targets) {
             // Of equal logits the first wins, as PyTorch's argmax has it.
             let ahead =
                 |index: usize| row[index] > row[target] || (row[index] == row[target] && index < target);
@@ -87,16 +89,13 @@ impl Score for ClassificationScore {
     }
 }
 
-fn classes(batch: &Batch) -> Vec<usize> {
-    let class =
-        |truth: &kiln_core::Truth| truth.class.expect("a data set for classification has a class an image");
-    batch.truths.iter().map(class).collect()
+pub(crate) fn class(truth: &Truth) -> usize {
+    truth.class.expect("a data set for classification has a class an image")
 }
 
 #[cfg(test)]
 mod tests {
     use burn::prelude::*;
-    use kiln_core::Truth;
 
     use super::*;
 

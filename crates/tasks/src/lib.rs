@@ -2,6 +2,8 @@
 
 mod classification;
 mod confusion;
+mod loss;
 
 pub use classification::{Classification, ClassificationScore};
 pub use confusion::ConfusionMatrix;
+pub use loss::ClassificationLoss;

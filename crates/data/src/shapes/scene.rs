@@ -122,6 +122,7 @@ impl Scene {
             class: self.objects.last().map(|principal| principal.shape as usize),
             objects,
             label_map: Some(LabelMap { width: size, height: size, labels }),
+            ..Truth::default()
         }
     }
 }

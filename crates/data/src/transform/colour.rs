@@ -5,13 +5,14 @@
 //! factor from 0 to 2 in steps of 0.05 and every turn in steps of 0.02, on 64 noisy images: no value differs.
 
 use std::f64::consts::TAU;
+use std::fmt;
 
-use image::RgbImage;
+use image::{Rgb, RgbImage};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::Transform;
+use super::{Transform, histogram};
 
 /// A change of an image's colours, with nothing left to chance.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,6 +27,18 @@ pub enum Colour {
     Hue(f64),
     /// What is added to red, green and blue, where 1 is a channel's full range.
     Shift([f64; 3]),
+    /// A blend of the image made smooth (0) and the image (1), or beyond.
+    Sharpness(f32),
+    /// As many bits of each value are kept.
+    Posterize(u32),
+    /// Values from this one upwards are inverted.
+    Solarize(f64),
+    /// Each channel is stretched from black to white.
+    AutoContrast,
+    /// Each channel's values are spread evenly.
+    Equalize,
+    /// The negative.
+    Invert,
 }
 
 impl Colour {
@@ -53,6 +66,45 @@ impl Colour {
                 let level = |c: usize, byte: u8| (f64::from(byte) + 255.0 * shift[c]).round() as u8;
                 change(image, |[r, g, b]| [level(0, r), level(1, g), level(2, b)]);
             }
+            Self::Sharpness(factor) => {
+                let smoothed = smooth(image);
+                for (pixel, smooth) in image.pixels_mut().zip(smoothed.pixels()) {
+                    pixel.0 = blend(smooth.0, pixel.0, factor);
+                }
+            }
+            Self::Posterize(bits) => {
+                let mask = 0xffu8.checked_shl(8 - bits.min(8)).unwrap_or(0);
+                change(image, |pixel| pixel.map(|value| value & mask));
+            }
+            Self::Solarize(threshold) => {
+                let level = |value: u8| if f64::from(value) < threshold { value } else { 255 - value };
+                change(image, |pixel| pixel.map(level));
+            }
+            Self::AutoContrast => histogram::stretch(image),
+            Self::Equalize => histogram::equalize(image),
+            Self::Invert => change(image, |pixel| pixel.map(|value| 255 - value)),
+        }
+    }
+}
+
+/// A few words.
+impl fmt::Display for Colour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Brightness(factor) => write!(f, "brightness {factor:.2}"),
+            Self::Contrast(factor) => write!(f, "contrast {factor:.2}"),
+            Self::Saturation(factor) => write!(f, "saturation {factor:.2}"),
+            Self::Hue(turn) => write!(f, "hue {turn:+.2}"),
+            Self::Shift(shift) => {
+                let [r, g, b] = shift.map(|part| part * 255.0);
+                write!(f, "{r:+.0} {g:+.0} {b:+.0}")
+            }
+            Self::Sharpness(factor) => write!(f, "sharpness {factor:.2}"),
+            Self::Posterize(bits) => write!(f, "posterize {bits} bits"),
+            Self::Solarize(threshold) => write!(f, "solarize {threshold:.0}"),
+            Self::AutoContrast => write!(f, "autocontrast"),
+            Self::Equalize => write!(f, "equalize"),
+            Self::Invert => write!(f, "invert"),
         }
     }
 }
@@ -83,6 +135,23 @@ impl Transform {
 
 fn change(image: &mut RgbImage, new: impl Fn([u8; 3]) -> [u8; 3]) {
     image.pixels_mut().for_each(|pixel| pixel.0 = new(pixel.0));
+}
+
+/// PIL's `ImageFilter.SMOOTH`: each pixel five times and its eight neighbours once; those on the border stay.
+fn smooth(image: &RgbImage) -> RgbImage {
+    let (width, height) = image.dimensions();
+    RgbImage::from_fn(width, height, |x, y| {
+        if x == 0 || y == 0 || x + 1 == width || y + 1 == height {
+            return *image.get_pixel(x, y);
+        }
+        let mut sums = image.get_pixel(x, y).0.map(|value| 4 * u32::from(value));
+        for (x, y) in (y - 1..=y + 1).flat_map(|row| (x - 1..=x + 1).map(move |column| (column, row))) {
+            for (sum, value) in sums.iter_mut().zip(image.get_pixel(x, y).0) {
+                *sum += u32::from(value);
+            }
+        }
+        Rgb(sums.map(|sum| ((2 * sum + 13) / 26) as u8))
+    })
 }
 
 /// PIL's blend: digits behind the point are cut off, not rounded, and so is what lies beyond black and white.
@@ -155,7 +224,6 @@ fn normal(rng: &mut ChaCha8Rng) -> f64 {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use image::Rgb;
     use rand::SeedableRng;
 
     use super::*;

@@ -1,10 +1,10 @@
 //! Transforms in a row, then numbers for a network.
 
-use image::RgbImage;
-use kiln_core::{Error, Result};
+use image::{Rgb, RgbImage};
+use kiln_core::{Error, Result, Truth};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Size, Transform, warp};
+use super::{Interpolation, Size, Step, Transform, warp};
 use crate::Sample;
 
 /// What becomes of an image between a data set and a batch.
@@ -13,6 +13,19 @@ pub struct Pipeline {
     transforms: Vec<Transform>,
     /// What each byte of each channel becomes.
     normalized: [Vec<f32>; 3],
+}
+
+/// An image ready for a batch.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    /// `[3, height, width]`, normalized.
+    pub numbers: Vec<f32>,
+    /// Height and width.
+    pub size: [usize; 2],
+    /// What is known of it.
+    pub truth: Truth,
+    /// What was done to it.
+    pub steps: Vec<Step>,
 }
 
 impl Pipeline {
@@ -24,6 +37,11 @@ impl Pipeline {
     pub fn new(transforms: Vec<Transform>, mean: [f32; 3], std: [f32; 3]) -> Result<Self> {
         for (i, transform) in transforms.iter().enumerate() {
             transform.check().map_err(|error| error.place(format!("transforms[{i}]")))?;
+            if i > 0 && transforms[i - 1].erases() && !transform.erases() {
+                return Err(Error::input("an image is erased only once it is numbers")
+                    .place(format!("transforms[{}]", i - 1))
+                    .hint("put `random-erasing` and `cutout` after all others"));
+            }
         }
         if let Some(bad) = mean.iter().find(|value| !value.is_finite()) {
             return Err(Error::input(format!("a mean of {bad}")).place("mean").hint("three numbers, 0 to 1"));
@@ -52,27 +70,63 @@ impl Pipeline {
     pub fn fixed_output_size(&self) -> Option<[usize; 2]> {
         self.transforms.iter().fold(None, |fixed, transform| match transform {
             Transform::RandomResize { .. } => None,
-            Transform::Resize { size: Size::Side(_), .. }
-            | Transform::HorizontalFlip { .. }
-            | Transform::Lighting { .. }
-            | Transform::ColorJitter { .. } => fixed.map(|size| transform.output_size(size)),
+            Transform::Resize { size: Size::Side(_), .. } => fixed.map(|size| transform.output_size(size)),
+            _ if transform.keeps_size() => fixed,
             _ => Some(transform.output_size([1, 1])),
         })
     }
 
-    /// The sample after all transforms; equal states of `rng` give equal samples.
+    /// The sample after all transforms but erasures; equal states of `rng` give equal samples.
     ///
     /// # Errors
     /// A cut that is larger than its image.
-    pub fn apply(&self, mut sample: Sample, rng: &mut ChaCha8Rng) -> Result<Sample> {
-        for (i, transform) in self.transforms.iter().enumerate() {
-            let warp = transform
-                .resolve(warp::size(&sample.image), rng)
-                .map_err(|error| error.place(format!("transforms[{i}]")))?;
-            sample = warp.sample(sample, transform.interpolation());
-            transform.colours(rng).iter().for_each(|change| change.apply(&mut sample.image));
+    pub fn apply(&self, sample: Sample, rng: &mut ChaCha8Rng) -> Result<Sample> {
+        self.run(sample, rng).map(|(sample, _)| sample)
+    }
+
+    /// The sample after all transforms, as numbers; equal states of `rng` give equal numbers.
+    ///
+    /// # Errors
+    /// A cut that is larger than its image.
+    pub fn prepare(&self, sample: Sample, rng: &mut ChaCha8Rng) -> Result<Ready> {
+        let (Sample { image, truth }, steps) = self.run(sample, rng)?;
+        let size = warp::size(&image);
+        let mut numbers = self.normalize(&image);
+        for step in &steps {
+            if let Step::Erasure(erasure) = step {
+                erasure.apply(&mut numbers, size);
+            }
         }
-        Ok(sample)
+        Ok(Ready { numbers, size, truth, steps })
+    }
+
+    fn run(&self, mut sample: Sample, rng: &mut ChaCha8Rng) -> Result<(Sample, Vec<Step>)> {
+        let mut done = Vec::new();
+        for (i, transform) in self.transforms.iter().enumerate() {
+            let steps = transform.steps(warp::size(&sample.image), rng);
+            let steps = steps.map_err(|error| error.place(format!("transforms[{i}]")))?;
+            sample = steps.iter().fold(sample, |sample, step| step.apply(sample));
+            done.extend(steps);
+        }
+        Ok((sample, done))
+    }
+
+    /// This pipeline with squares of `side` pixels at its end: the last transform that scales gives them where no other
+    /// changes the size after it, and where there is none they are scaled from what the others leave.
+    pub fn with_side(&self, side: usize) -> Self {
+        let mut pipeline = self.clone();
+        let square = Size::HeightWidth([side; 2]);
+        match pipeline.transforms.iter_mut().rfind(|transform| !transform.keeps_size()) {
+            Some(Transform::RandomResizedCrop { size, .. } | Transform::Resize { size, .. }) => {
+                *size = square
+            }
+            _ => {
+                let first = pipeline.transforms.iter().position(Transform::erases);
+                let resize = Transform::Resize { size: square, interpolation: Interpolation::default() };
+                pipeline.transforms.insert(first.unwrap_or(pipeline.transforms.len()), resize);
+            }
+        }
+        pipeline
     }
 
     /// The numbers of an image, `[3, height, width]`: `(value / 255 - mean) / std`.
@@ -82,5 +136,17 @@ impl Pipeline {
             numbers.extend(image.as_raw().chunks_exact(3).map(|pixel| values[usize::from(pixel[c])]));
         }
         numbers
+    }
+
+    /// The picture of an image's numbers, as near as bytes come: what [`Pipeline::normalize`] did, undone.
+    pub fn picture(&self, numbers: &[f32], [height, width]: [usize; 2]) -> RgbImage {
+        RgbImage::from_fn(width as u32, height as u32, |x, y| {
+            let place = y as usize * width + x as usize;
+            Rgb([0, 1, 2].map(|c| {
+                let (black, white) = (self.normalized[c][0], self.normalized[c][255]);
+                let level = (numbers[c * height * width + place] - black) / (white - black);
+                (255.0 * level).round() as u8
+            }))
+        })
     }
 }

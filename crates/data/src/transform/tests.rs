@@ -4,6 +4,7 @@
 
 use image::{Rgb, RgbImage};
 use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 use super::*;
 
@@ -66,6 +67,34 @@ fn a_transform_is_a_table_and_its_defaults_are_torchvisions() {
             "name = 'color-jitter'\nbrightness = 0.4\nhue = 0.1",
             Transform::ColorJitter { brightness: 0.4, contrast: 0.0, saturation: 0.0, hue: 0.1 },
         ),
+        (
+            "name = 'auto-augment'",
+            Transform::AutoAugment { policy: Policy::ImageNet, interpolation: nearest(), fill: [0; 3] },
+        ),
+        (
+            "name = 'rand-augment'\ninterpolation = 'bilinear'",
+            Transform::RandAugment {
+                operations: 2,
+                magnitude: 9,
+                bins: 31,
+                interpolation: Interpolation::Bilinear,
+                fill: [0; 3],
+            },
+        ),
+        (
+            "name = 'trivial-augment'\nfill = [124, 116, 104]",
+            Transform::TrivialAugment { bins: 31, interpolation: nearest(), fill: [124, 116, 104] },
+        ),
+        (
+            "name = 'random-erasing'",
+            Transform::RandomErasing {
+                probability: 0.5,
+                scale: [0.02, 0.33],
+                ratio: [0.3, 3.3],
+                fill: Filling::Mean,
+            },
+        ),
+        ("name = 'cutout'\nsize = 16", Transform::Cutout { size: 16, count: 1 }),
     ];
     for (text, expected) in table {
         let transform = parsed(text).unwrap();
@@ -79,6 +108,7 @@ fn wrong_transforms_are_refused_by_name() {
     let unreadable = [
         ("name = 'horizontal-flip'\nprobabilty = 0.5", "probabilty"),
         ("name = 'rotate'", "rotate"),
+        ("name = 'auto-augment'\npolicy = 'coco'", "coco"),
         ("name = 'resize'\nsize = 'large'", "a number of pixels or [height, width]"),
         ("name = 'pad-and-crop'\nsize = 32", "pad"),
     ];
@@ -96,11 +126,22 @@ fn wrong_transforms_are_refused_by_name() {
         ("name = 'lighting'\nstd = -0.1", "`std` is -0.1"),
         ("name = 'color-jitter'\ncontrast = -1.0", "`contrast` is -1"),
         ("name = 'color-jitter'\nhue = 0.6", "`hue` is 0.6"),
+        ("name = 'rand-augment'\nmagnitude = 31", "`magnitude` is 31, of 31 `bins`"),
+        ("name = 'rand-augment'\noperations = 0", "`operations` is 0"),
+        ("name = 'trivial-augment'\nbins = 1", "`bins` is 1"),
+        ("name = 'random-erasing'\nprobability = 2", "`probability` is 2"),
+        ("name = 'random-erasing'\nscale = [0.3, 0.2]", "`scale` is [0.3, 0.2]"),
+        ("name = 'random-erasing'\nratio = [0.0, 1.0]", "`ratio` is [0, 1]"),
+        ("name = 'cutout'\nsize = 0", "`size` is 0"),
+        ("name = 'cutout'\nsize = 4\ncount = 0", "`count` is 0"),
     ];
     for (text, named) in impossible {
         let error = Pipeline::new(vec![parsed(text).unwrap()], [0.5; 3], [0.5; 3]).unwrap_err().to_string();
         assert!(error.starts_with("transforms[0]: ") && error.contains(named), "{error}");
     }
+    let erasing = ["name = 'cutout'\nsize = 4", "name = 'horizontal-flip'"].map(|text| parsed(text).unwrap());
+    let error = Pipeline::new(erasing.to_vec(), [0.5; 3], [0.5; 3]).unwrap_err().to_string();
+    assert!(error.starts_with("transforms[0]: an image is erased only once it is numbers"), "{error}");
     assert!(Pipeline::new(vec![], [0.5; 3], [0.5, 0.0, 0.5]).unwrap_err().to_string().starts_with("std: "));
 }
 
@@ -310,6 +351,35 @@ fn a_pipeline_knows_the_size_it_ends_with() {
     assert_eq!(pipeline(&[crop.clone(), jittered.clone()]).fixed_output_size(), None);
     let recoloured = [jittered, crop, Transform::Lighting { std: 0.1 }];
     assert_eq!(pipeline(&recoloured).fixed_output_size(), Some([224, 224]));
+}
+
+#[test]
+fn a_batch_of_another_size_is_scaled_by_the_transform_that_scales() {
+    let crop = |size| parsed(&format!("name = 'random-resized-crop'\nsize = {size}")).unwrap();
+    let flip = Transform::HorizontalFlip { probability: 0.5 };
+    let erase = parsed("name = 'cutout'\nsize = 4").unwrap();
+    let pad = Transform::PadAndCrop { size: Size::Side(32), pad: 4 };
+    let resize = |side| Transform::Resize {
+        size: Size::HeightWidth([side; 2]),
+        interpolation: Interpolation::Bilinear,
+    };
+    let table = [
+        (vec![crop("224"), flip.clone(), erase.clone()], vec![crop("[96, 96]"), flip.clone(), erase.clone()]),
+        (vec![pad.clone(), flip.clone(), erase.clone()], vec![pad, flip.clone(), resize(96), erase]),
+        (vec![flip.clone()], vec![flip, resize(96)]),
+        (vec![], vec![resize(96)]),
+    ];
+    for (transforms, expected) in table {
+        let sized = pipeline(&transforms).with_side(96);
+        assert_eq!((sized.transforms(), sized.fixed_output_size()), (&expected[..], Some([96, 96])));
+    }
+}
+
+#[test]
+fn a_picture_of_numbers_is_the_image_that_they_were_made_of() {
+    let image = RgbImage::from_fn(16, 16, |x, y| Rgb([(16 * y + x) as u8, 255 - x as u8, y as u8]));
+    let pipeline = Pipeline::new(vec![], [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]).unwrap();
+    assert_eq!(pipeline.picture(&pipeline.normalize(&image), [16, 16]), image);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use kiln_core::{BoundingBox, IGNORED, Mask, Object};
 use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::{Dataset, Sample, Shapes, ShapesConfig};
@@ -51,6 +52,7 @@ fn an_object_that_leaves_the_image_is_dropped() {
         class: Some(3),
         objects: vec![object(0.0, 2.0), object(0.0, 4.05), object(0.0, 5.0), object(4.0, 8.0)],
         label_map: Some(map),
+        ..kiln_core::Truth::default()
     };
     // The right half and four columns beyond it, all rows.
     let warp =
@@ -78,7 +80,9 @@ fn boxes_masks_keypoints_and_labels_follow_every_transform() {
     };
     let flip = Transform::HorizontalFlip { probability: 0.5 };
     let jittered = Transform::RandomResize { size: [40, 64], interpolation: Interpolation::Bilinear };
+    let policy = |name: &str| toml::from_str::<Transform>(&format!("name = '{name}'")).unwrap();
     let table = [
+        vec![policy("rand-augment")],
         vec![resize(Size::Side(96))],
         vec![resize(Size::HeightWidth([40, 90]))],
         vec![Transform::CenterCrop { size: Size::Side(44) }],

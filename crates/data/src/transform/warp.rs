@@ -4,14 +4,10 @@
 use std::borrow::Cow;
 
 use image::{RgbImage, imageops};
-use kiln_core::{BoundingBox, IGNORED, Keypoint, LabelMap, Mask, Object, Truth};
 
-use super::Interpolation;
 use super::resample::{BICUBIC, BILINEAR, scaled};
+use super::{Interpolation, Motion};
 use crate::Sample;
-
-/// Least area of an object's box in the new image; a smaller one is dropped.
-const LEAST_AREA: f32 = 1.0;
 
 /// A rectangle of whole pixels; it may reach beyond the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,26 +42,6 @@ pub struct Warp {
 }
 
 impl Warp {
-    /// The axis-aligned affine map of points, in pixels: where a point of the old image lies in the new one.
-    pub fn point(&self, [x, y]: [f32; 2]) -> [f32; 2] {
-        let [height, width] = self.output;
-        let x = (x - self.region.left as f32) * (width as f32 / self.region.width as f32);
-        let y = (y - self.region.top as f32) * (height as f32 / self.region.height as f32);
-        [if self.mirrored { width as f32 - x } else { x }, y]
-    }
-
-    /// A picture of any kind of pixel, row by row, with the nearest pixel taken and `fill` outside.
-    fn nearest<T: Copy>(&self, pixels: &[T], [height, width]: [usize; 2], fill: T) -> Vec<T> {
-        let rows = sources(self.region.top, self.region.height, self.output[0], height);
-        let mut columns = sources(self.region.left, self.region.width, self.output[1], width);
-        if self.mirrored {
-            columns.reverse();
-        }
-        let columns = &columns;
-        let line = |row: Option<usize>| columns.iter().map(move |column| Some(row? * width + (*column)?));
-        rows.into_iter().flat_map(line).map(|place| place.map_or(fill, |i| pixels[i])).collect()
-    }
-
     /// The image: cut out (black outside), scaled, mirrored.
     pub fn image(&self, image: &RgbImage, interpolation: Interpolation) -> RgbImage {
         let part = cut(image, self.region);
@@ -74,9 +50,11 @@ impl Warp {
             Interpolation::Nearest => {
                 let plain = Warp { mirrored: false, region: Region::whole(size(&part)), ..*self };
                 let pixels: Vec<[u8; 3]> = part.pixels().map(|pixel| pixel.0).collect();
-                let bytes = plain.nearest(&pixels, size(&part), [0; 3]).into_flattened();
+                let places = plain.places(size(&part)).into_iter();
+                let bytes: Vec<[u8; 3]> = places.map(|place| place.map_or([0; 3], |i| pixels[i])).collect();
+                let bytes = bytes.into_flattened();
                 RgbImage::from_raw(self.output[1] as u32, self.output[0] as u32, bytes)
-                    .expect("`nearest` makes a pixel for each place")
+                    .expect("`places` has one for each pixel")
             }
             Interpolation::Bilinear => scaled(&part, self.output, BILINEAR),
             Interpolation::Bicubic => scaled(&part, self.output, BICUBIC),
@@ -85,45 +63,6 @@ impl Warp {
             imageops::flip_horizontal_in_place(&mut image);
         }
         image
-    }
-
-    /// The truth. Boxes are those of their four corners in the new image, clipped to it; an object whose box is then
-    /// smaller than one square pixel is dropped. A keypoint outside the new image is no longer labelled. Masks and label
-    /// maps take the nearest pixel; outside the old image there is no object, and the label is [`IGNORED`].
-    pub fn truth(&self, truth: &Truth) -> Truth {
-        let label_map = truth.label_map.as_ref().map(|map| LabelMap {
-            width: self.output[1],
-            height: self.output[0],
-            labels: self.nearest(&map.labels, [map.height, map.width], IGNORED),
-        });
-        let objects = truth.objects.iter().filter_map(|object| self.object(object)).collect();
-        Truth { class: truth.class, objects, label_map }
-    }
-
-    fn object(&self, object: &Object) -> Option<Object> {
-        let [height, width] = self.output;
-        let corners = object.bounding_box.corners().map(|corner| self.point(corner));
-        let bounding_box = BoundingBox::around(corners)?.clipped(width as f32, height as f32);
-        let mask = object.mask.as_ref().map(|mask| Mask {
-            width,
-            height,
-            bits: self.nearest(&mask.bits, [mask.height, mask.width], false),
-        });
-        let keypoints = object.keypoints.iter().map(|&keypoint| self.keypoint(keypoint)).collect();
-        (bounding_box.area() >= LEAST_AREA).then_some(Object {
-            class: object.class,
-            bounding_box,
-            mask,
-            keypoints,
-            crowd: object.crowd,
-        })
-    }
-
-    fn keypoint(&self, keypoint: Keypoint) -> Keypoint {
-        let [x, y] = self.point([keypoint.x, keypoint.y]);
-        let [height, width] = self.output.map(|side| side as f32);
-        let labelled = keypoint.labelled && (0.0..=width).contains(&x) && (0.0..=height).contains(&y);
-        Keypoint { x, y, labelled, visible: keypoint.visible && labelled }
     }
 
     /// The whole sample.
@@ -136,6 +75,30 @@ impl Warp {
 
     fn changes_nothing(&self, input: [usize; 2]) -> bool {
         *self == Self { region: Region::whole(input), output: input, mirrored: false }
+    }
+}
+
+impl Motion for Warp {
+    fn output(&self) -> [usize; 2] {
+        self.output
+    }
+
+    fn point(&self, [x, y]: [f32; 2]) -> [f32; 2] {
+        let [height, width] = self.output;
+        let x = (x - self.region.left as f32) * (width as f32 / self.region.width as f32);
+        let y = (y - self.region.top as f32) * (height as f32 / self.region.height as f32);
+        [if self.mirrored { width as f32 - x } else { x }, y]
+    }
+
+    fn places(&self, [height, width]: [usize; 2]) -> Vec<Option<usize>> {
+        let rows = sources(self.region.top, self.region.height, self.output[0], height);
+        let mut columns = sources(self.region.left, self.region.width, self.output[1], width);
+        if self.mirrored {
+            columns.reverse();
+        }
+        let columns = &columns;
+        let line = |row: Option<usize>| columns.iter().map(move |column| Some(row? * width + (*column)?));
+        rows.into_iter().flat_map(line).collect()
     }
 }
 

@@ -1,14 +1,13 @@
 //! `kiln data …`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use kiln_core::{Error, Result, nearest};
-use kiln_data::{ContactSheet, Manifest, Progress, Roots, fetch};
+use kiln_data::{Manifest, Progress, Roots, fetch};
 use serde_json::json;
 
 use super::output::{Output, table, thousands};
-use crate::experiment::class_name;
+use super::view;
 use crate::run::bar;
 
 /// Look for, check, download and look at data sets
@@ -32,28 +31,7 @@ pub enum Verb {
         /// A name of `kiln data list`
         name: String,
     },
-    /// Draw a contact sheet of a data set as a PNG
-    ///
-    /// Example: kiln data view shapes --boxes --out shapes.png
-    View {
-        /// A name or a path
-        data: String,
-        /// Which part of it
-        #[arg(long)]
-        split: Option<String>,
-        /// How many images, picked evenly
-        #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u16).range(1..=2000))]
-        items: u16,
-        /// Images a row
-        #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=100))]
-        columns: u16,
-        /// Draw boxes, masks and keypoints too
-        #[arg(long)]
-        boxes: bool,
-        /// The file to write
-        #[arg(long, default_value = "contact-sheet.png")]
-        out: PathBuf,
-    },
+    View(view::Args),
 }
 
 pub fn run(verb: Verb, roots: &Roots, output: &Output) -> Result<ExitCode> {
@@ -61,10 +39,7 @@ pub fn run(verb: Verb, roots: &Roots, output: &Output) -> Result<ExitCode> {
         Verb::List => list(roots, output),
         Verb::Check { data } => check(&data, roots, output),
         Verb::Fetch { name } => download(&name, roots, output),
-        Verb::View { data, split, items, columns, boxes, out } => {
-            let sheet = ContactSheet::new(columns.into()).with_overlay(boxes);
-            view(&data, split, items.into(), sheet, out, roots, output)
-        }
+        Verb::View(args) => view::run(args, roots, output),
     }
 }
 
@@ -142,33 +117,5 @@ fn download(name: &str, roots: &Roots, output: &Output) -> Result<ExitCode> {
     })?;
     bar.finish_and_clear();
     output.answer(&format!("{name}: in {}", into.display()), json!({"data": name, "root": into}));
-    Ok(ExitCode::SUCCESS)
-}
-
-fn view(
-    data: &str,
-    split: Option<String>,
-    items: usize,
-    sheet: ContactSheet,
-    out: PathBuf,
-    roots: &Roots,
-    output: &Output,
-) -> Result<ExitCode> {
-    let opened = kiln_data::open(data, roots)?;
-    let split = split.unwrap_or_else(|| opened.splits[0].0.clone());
-    let images = opened.split(&split)?;
-    let items = items.min(images.len());
-    let samples = (0..items).map(|item| {
-        let sample = images.get(item * images.len() / items)?;
-        let label = sample.truth.class.map_or(String::new(), |class| class_name(&opened.classes, class));
-        Ok((sample, label))
-    });
-    let picture = sheet.draw(&samples.collect::<Result<Vec<_>>>()?);
-    let part = out.with_extension("png.part");
-    let saved = picture.save_with_format(&part, image::ImageFormat::Png);
-    let saved = saved.map_err(|why| Error::input(format!("cannot be written: {why}")).file(&out));
-    saved.and_then(|()| std::fs::rename(&part, &out).map_err(|why| Error::unwritable(&out, &why)))?;
-    let line = format!("{items} of {} images of {data}, {split}: {}", thousands(images.len()), out.display());
-    output.answer(&line, json!({"data": data, "split": split, "items": items, "file": out}));
     Ok(ExitCode::SUCCESS)
 }

@@ -60,7 +60,11 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
         None => prepared.entry.init(classes, &device),
     };
     let train = loader(&prepared.train, experiment, true, &device)?;
-    let task = Classification { num_classes: classes, label_smoothing: experiment.train.label_smoothing };
+    let task = Classification {
+        num_classes: classes,
+        label_smoothing: experiment.train.label_smoothing,
+        loss: experiment.train.loss,
+    };
     let finder = RateFinder { from: args.from, to: args.to, steps: args.steps, seed: experiment.seed };
     let bar = bar(args.steps as u64, "{bar:24} {pos}/{len} steps");
     let sweep =

@@ -1,5 +1,6 @@
 //! The command line: `kiln VERB …`, and `cargo xtask VERB …`, which is the same.
 
+mod augment;
 mod data;
 mod eval;
 mod lr_find;
@@ -10,6 +11,7 @@ mod parity;
 mod predict;
 mod race;
 mod train;
+mod view;
 mod weights;
 
 use std::path::PathBuf;

@@ -114,7 +114,11 @@ fn one(
         saving: Saving { keep: 1, ..Saving::default() },
         resume: false,
     };
-    let task = Classification { num_classes: classes, label_smoothing: experiment.train.label_smoothing };
+    let task = Classification {
+        num_classes: classes,
+        label_smoothing: experiment.train.label_smoothing,
+        loss: experiment.train.loss,
+    };
     let (mut course, mut progress) = (Course::default(), Progress::new());
     let mut observers: [&mut dyn Observer<Classifier>; 2] = [&mut course, &mut progress];
     let began = Instant::now();

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use kiln_core::{Error, Result, learnable_parameters};
-use kiln_data::{Loader, LoaderOptions, Roots};
+use kiln_data::{Batching, Loader, LoaderOptions, Roots};
 use kiln_tasks::Classification;
 use kiln_train::{EpochSummary, Fit, Log, MetricsFiles, Observer, Outcome, Trainer};
 use kiln_zoo::{Classifier, StateDict};
@@ -117,7 +117,8 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
         saving: plan.saving(),
         resume: goes_on,
     };
-    let task = Classification { num_classes: classes, label_smoothing: plan.label_smoothing };
+    let (label_smoothing, loss) = (plan.label_smoothing, plan.loss);
+    let task = Classification { num_classes: classes, label_smoothing, loss };
     let mut progress = Progress::new();
     let mut metrics = MetricsFiles::new(run.path());
     let mut steps = Steps::new(run.file("steps.csv"));
@@ -199,6 +200,7 @@ pub(super) fn loader(
         drop_last: learn && experiment.train.drop_last,
         workers: experiment.data.workers,
         on_corrupt: experiment.data.on_corrupt,
+        batching: if learn { experiment.data.train_batches.clone() } else { Batching::default() },
     };
     let (dataset, pipeline) = images;
     Loader::new(Arc::clone(dataset), pipeline.clone(), options, device.clone())

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use kiln_data::{OnCorrupt, Transform};
+use kiln_data::{Batching, OnCorrupt, Transform};
+use kiln_tasks::ClassificationLoss;
 use kiln_train::{Average, Clip, EarlyStop, Freeze, OptimizerConfig, Sam, ScheduleConfig};
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +72,8 @@ pub struct DataFile {
     pub train_transforms: Option<Vec<Transform>>,
     /// What happens to an image before it is tried.
     pub test_transforms: Option<Vec<Transform>>,
+    /// How the batches that are learned from are put together; each image once and as it is if left out.
+    pub train_batches: Option<Batching>,
     /// Mean of each channel; the data set's if left out.
     pub mean: Option<[f32; 3]>,
     /// Standard deviation of each channel; the data set's if left out.
@@ -107,6 +110,8 @@ pub struct TrainFile {
     pub lr: f64,
     /// The share of a target that is spread evenly over all classes; 0 if left out.
     pub label_smoothing: Option<f64>,
+    /// How logits are compared with targets; by cross entropy if left out.
+    pub loss: Option<ClassificationLoss>,
     /// Leaves out the last batch of an epoch if it is not full; true if left out.
     pub drop_last: Option<bool>,
     /// Batches a step; 1 if left out. Batch normalization sees them one by one.

@@ -1,20 +1,20 @@
 //! An experiment as meant: complete, checked against its data set, ready to run.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use burn::tensor::Device;
 use kiln_core::{Error, Result};
-use kiln_data::{
-    Dataset, Interpolation, Layout, Normalization, OnCorrupt, Opened, Pipeline, Roots, Shapes, ShapesConfig,
-    Size, Subset, Transform,
-};
+use kiln_data::{Interpolation, Roots, Transform};
+use kiln_tasks::ClassificationLoss;
 use kiln_train::{Length, OptimizerConfig, Recipe, Saving, ScheduleConfig};
 use kiln_zoo::{Entry, Preprocessing};
 use serde::Serialize;
 
+use super::data::data;
 use super::race::Pace;
-use crate::experiment::{DataFile, ExperimentFile, ModelFile, Racer, Source, TaskName, TrainFile, takes};
+use crate::experiment::{
+    DataPlan, ExperimentFile, Images, ModelFile, Racer, Source, TaskName, TrainFile, takes,
+};
 
 /// An experiment with nothing left out. As JSON (`resolved.json`) it is an experiment file itself.
 #[derive(Debug, Clone, Serialize)]
@@ -36,36 +36,6 @@ pub struct Experiment {
     /// What `kiln race` trains by instead.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub race: Vec<Racer>,
-}
-
-/// `[data]`, complete.
-#[derive(Debug, Clone, Serialize)]
-pub struct DataPlan {
-    /// A name or a path.
-    pub name: String,
-    /// The split that is learned from.
-    pub train_split: String,
-    /// The split that is tried.
-    pub test_split: String,
-    /// Images learned from.
-    pub train_items: usize,
-    /// Images tried.
-    pub test_items: usize,
-    /// Side of the images of `shapes`, in pixels.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub image_size: Option<usize>,
-    /// What happens to an image before it is learned from.
-    pub train_transforms: Vec<Transform>,
-    /// What happens to an image before it is tried.
-    pub test_transforms: Vec<Transform>,
-    /// Mean of each channel.
-    pub mean: [f32; 3],
-    /// Standard deviation of each channel.
-    pub std: [f32; 3],
-    /// Threads that read images.
-    pub workers: usize,
-    /// What to do about an image that cannot be read.
-    pub on_corrupt: OnCorrupt,
 }
 
 /// `[model]`, complete.
@@ -92,6 +62,8 @@ pub struct TrainPlan {
     pub lr: f64,
     /// The share of a target that is spread evenly over all classes.
     pub label_smoothing: f64,
+    /// How logits are compared with targets.
+    pub loss: ClassificationLoss,
     /// Leaves out the last batch of an epoch if it is not full.
     pub drop_last: bool,
     /// `accumulate`, `clip`, `sam`, `average`, `freeze`, `early_stop`.
@@ -131,12 +103,6 @@ pub struct Prepared {
     pub test: Images,
 }
 
-/// A split, and what happens to its images.
-pub type Images = (Arc<dyn Dataset>, Pipeline);
-
-/// Between white and black: where a data set says nothing of its own.
-const MIDDLE: Normalization = Normalization { mean: [0.5; 3], std: [0.25; 3] };
-
 impl Prepared {
     /// Fills in what was left out and checks what was typed against the data set.
     ///
@@ -152,6 +118,7 @@ impl Prepared {
             batch_size: file.train.batch_size,
             lr: file.train.lr,
             label_smoothing: file.train.label_smoothing.unwrap_or(0.0),
+            loss: file.train.loss.unwrap_or_default(),
             drop_last: file.train.drop_last.unwrap_or(true),
             recipe: Recipe {
                 accumulate: file.train.accumulate.unwrap_or(1),
@@ -170,6 +137,10 @@ impl Prepared {
         let opened = kiln_data::describe(&file.data.name, roots)
             .map_err(|error| placed(source, "data.name", &error))?;
         let (data, train_images, test_images) = data(source, file.data, &opened, seed)?;
+        data.train_batches.check(train.batch_size).map_err(|error| {
+            placed(source, &format!("data.train_batches.{}", error.place_named().unwrap_or_default()), &error)
+        })?;
+        train.loss.check().map_err(|error| placed(source, "train.loss", &error))?;
         if train.drop_last && data.train_items < train.batch_size {
             let message =
                 format!("is {}, but there are {} images to learn from", train.batch_size, data.train_items);
@@ -229,11 +200,14 @@ impl Prepared {
     /// # Errors
     /// It does not.
     pub fn takes(&self, size: Option<[usize; 2]>) -> Result<()> {
+        let sides = &self.experiment.data.train_batches.sizes;
         for ((_, pipeline), trains) in [(&self.train, true), (&self.test, false)] {
             let size = size.map(|size| pipeline.output_size(size)).or(pipeline.fixed_output_size());
-            if let Some(size) = size {
-                takes(&self.entry, self.classes.len(), size, trains)?;
-            }
+            let sizes = match trains && !sides.is_empty() {
+                true => sides.iter().map(|side| [*side; 2]).collect(),
+                false => Vec::from_iter(size),
+            };
+            sizes.into_iter().try_for_each(|size| takes(&self.entry, self.classes.len(), size, trains))?;
         }
         Ok(())
     }
@@ -275,7 +249,7 @@ fn entry(source: &Source, model: &ModelFile) -> Result<Entry> {
 }
 
 /// An error from below, at the key that caused it.
-fn placed(source: &Source, key: &str, error: &Error) -> Error {
+pub(super) fn placed(source: &Source, key: &str, error: &Error) -> Error {
     let message = match error.file_named() {
         Some(file) => format!("{}: {}", file.display(), error.message()),
         None => error.message().to_string(),
@@ -321,75 +295,4 @@ fn length(source: &Source, train: &TrainFile) -> Result<Length> {
             Err(source.reject("train", "has neither `epochs` nor `steps`").hint("write `epochs = 10`"))
         }
     }
-}
-
-fn data(source: &Source, file: DataFile, opened: &Opened, seed: u64) -> Result<(DataPlan, Images, Images)> {
-    let is_there = |name: &&&str| opened.splits.iter().any(|(split, _)| split == **name);
-    let usual = |names: &[&str]| names.iter().find(is_there).unwrap_or(&names[0]).to_string();
-    let train_split = file.train_split.unwrap_or_else(|| usual(&["train", "all"]));
-    let test_split = file.test_split.unwrap_or_else(|| usual(&["test", "val", "all"]));
-    let is_generated = opened.layout == Layout::Generated;
-    let image_size = is_generated.then(|| file.image_size.unwrap_or(32));
-    if file.image_size.is_some() && !is_generated {
-        let error = source.reject("data.image_size", format!("`{}` has its own image sizes", file.name));
-        return Err(error.hint("use a `resize` transform"));
-    }
-    let images = |split: &str, key: &str, items: Option<usize>| -> Result<Arc<dyn Dataset>> {
-        let all =
-            opened.split(split).map_err(|error| placed(source, &format!("data.{key}_split"), &error))?;
-        match (image_size, items) {
-            (Some(size), items) => {
-                let config = ShapesConfig::new(split, items.unwrap_or(all.len()), seed).with_size(size);
-                let shapes =
-                    Shapes::new(config).map_err(|error| placed(source, "data.image_size", &error))?;
-                Ok(Arc::new(shapes))
-            }
-            (None, None) => Ok(all),
-            (None, Some(items)) if items <= all.len() => Ok(Arc::new(Subset::evenly(all, items))),
-            (None, Some(items)) => {
-                let message = format!("asks for {items} images, `{split}` has {}", all.len());
-                Err(source.reject(&format!("data.{key}_items"), message))
-            }
-        }
-    };
-    let train = images(&train_split, "train", file.train_items)?;
-    let test = images(&test_split, "test", file.test_items)?;
-    let Normalization { mean, std } = opened.normalization.unwrap_or(MIDDLE);
-    let plan = DataPlan {
-        name: file.name,
-        train_split,
-        test_split,
-        train_items: train.len(),
-        test_items: test.len(),
-        image_size,
-        train_transforms: file.train_transforms.unwrap_or_default(),
-        test_transforms: file.test_transforms.unwrap_or_default(),
-        mean: file.mean.unwrap_or(mean),
-        std: file.std.unwrap_or(std),
-        workers: file.workers.unwrap_or(2),
-        on_corrupt: file.on_corrupt.unwrap_or_default(),
-    };
-    let pipeline = |key: &str, transforms: &[Transform]| {
-        let pipeline = Pipeline::new(transforms.to_vec(), plan.mean, plan.std);
-        pipeline.map_err(|error| placed(source, key, &error))
-    };
-    let train = (train, pipeline("data.train_transforms", &plan.train_transforms)?);
-    let test = (test, pipeline("data.test_transforms", &plan.test_transforms)?);
-    Ok((plan, train, test))
-}
-
-/// The pipeline that a weight file asks for.
-pub fn pipeline_of(wanted: &Preprocessing) -> Result<Pipeline> {
-    let interpolation = match wanted.interpolation {
-        kiln_zoo::Interpolation::Bilinear => Interpolation::Bilinear,
-        kiln_zoo::Interpolation::Bicubic => Interpolation::Bicubic,
-    };
-    let resize = Transform::Resize { size: Size::Side(wanted.resize), interpolation };
-    let crop = Transform::CenterCrop { size: Size::Side(wanted.size) };
-    Pipeline::new(vec![resize, crop], wanted.mean, wanted.std)
-}
-
-/// The names of a data set's classes, or numbers where it has none.
-pub fn class_name(classes: &[String], class: usize) -> String {
-    classes.get(class).cloned().unwrap_or_else(|| class.to_string())
 }

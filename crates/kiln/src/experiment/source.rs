@@ -200,7 +200,7 @@ fn culprit(table: &Table, mut path: Vec<String>, message: &str) -> Vec<String> {
 }
 
 /// serde's words in ours.
-fn explained(message: &str, key: Option<&str>) -> Error {
+pub(crate) fn explained(message: &str, key: Option<&str>) -> Error {
     let message = message.lines().next().unwrap_or_default();
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let near = |typed: &str, names: &[&str]| match nearest(typed, names.iter().copied()) {
