@@ -155,6 +155,10 @@ fn the_shapes_of_the_networks_agree_with_plain_loops() {
         conv(5, [16, 32], 32, 1, 2, 0),
         conv(2, [3, 64], 64, 7, 2, 3),
         conv(2, [40, 24], 7, 1, 1, 0),
+        // AlexNet at 64 x 64.
+        conv(8, [3, 64], 64, 11, 4, 2),
+        conv(8, [64, 192], 7, 5, 1, 2),
+        conv(8, [192, 384], 3, 3, 1, 1),
         // Larger than one padded copy: in bands of rows, with padding at the first and last alone.
         conv(1, [24, 5], 90, 3, 1, 1),
         conv(2, [20, 5], 101, 5, 2, 2),

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use kiln_core::{Batch, Batches, Network, Task};
@@ -29,7 +30,8 @@ const ROWS: [(&str, usize, f64); 11] = [
 
 /// The loss of a network that knows nothing of ten classes is ln 10 = 2.3.
 const LEARNT: f32 = 0.05;
-const STEPS: usize = 60;
+/// Most models need a third of these; AlexNet, which has no normalization, jumps, and PyTorch's is at 1.1 after 60.
+const STEPS: usize = 150;
 
 #[test]
 fn a_model_of_every_family_learns_eight_images_by_heart() {
@@ -44,7 +46,12 @@ fn a_model_of_every_family_learns_eight_images_by_heart() {
         let mut course = Vec::new();
         while course.len() < STEPS && !course.last().is_some_and(|loss| *loss < LEARNT) {
             let loss = task.loss(network.forward_train(batch.images.clone()), &batch);
-            course.push(loss.parts()[0].1.clone().into_scalar::<f32>());
+            let known = match name {
+                // Half of AlexNet's values are dropped while it trains; what it knows shows without.
+                "alexnet" => task.loss(network.valid().forward(batch.images.clone().inner()), &batch),
+                _ => loss.clone(),
+            };
+            course.push(known.parts()[0].1.clone().into_scalar::<f32>());
             let gradients = GradientsParams::from_grads(loss.total().backward(), &network);
             network = optimizer.step(rate, network, gradients);
         }
