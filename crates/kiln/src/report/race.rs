@@ -67,7 +67,7 @@ impl Race {
     pub fn svg(&self) -> String {
         let lines: Vec<Vec<[f64; 2]>> = self.lines.iter().map(|line| drawn(&line.losses)).collect();
         let losses = usual(&lines);
-        let steps = lines.iter().flatten().map(|point| point[0]).fold(1.0, f64::max);
+        let steps = self.lines.iter().flat_map(|line| &line.losses).map(|point| point[0]).fold(1.0, f64::max);
         let scales = [Scale::counts(steps), Scale::around(&losses)];
         let rows = self.lines.len().div_ceil(COLUMNS);
         let width = 2.0 * MARGIN + COLUMNS as f64 * PANEL[0];
