@@ -5,6 +5,7 @@
 
 mod batch;
 mod caught;
+mod detection;
 mod device;
 mod error;
 mod geometry;
@@ -15,6 +16,7 @@ mod truth;
 
 pub use batch::{Batch, Batches};
 pub use caught::caught;
+pub use detection::{Level, Predictions, corners, rows};
 pub use device::{device, devices_compiled_in};
 pub use error::{Error, Kind, Result, nearest};
 pub use geometry::BoundingBox;

@@ -23,6 +23,8 @@ pub enum Activation {
     Silu,
     /// `x min(max(x / 6 + 1 / 2, 0), 1)`
     HardSwish,
+    /// `x tanh(log(1 + exp(x)))` (Misra 2019)
+    Mish,
 }
 
 impl Activation {
@@ -32,7 +34,7 @@ impl Activation {
             Self::Relu | Self::Relu6 | Self::Sigmoid => true,
             // Of a negative slope the output does not tell the input's sign.
             Self::LeakyRelu(slope) => slope >= 0.0,
-            Self::Silu | Self::HardSwish => false,
+            Self::Silu | Self::HardSwish | Self::Mish => false,
         }
     }
 }
@@ -153,6 +155,7 @@ for_every_isa! {
             Activation::Sigmoid => map([x], y, |[x]| sigmoid(x)),
             Activation::Silu => map([x], y, |[x]| x * sigmoid(x)),
             Activation::HardSwish => map([x], y, |[x]| x * bounded(x / 6.0 + 0.5, [0.0, 1.0])),
+            Activation::Mish => map([x], y, |[x]| x * tanh_softplus(exp(bounded(x, [-87.0, 20.0])))),
         }
     }
 }
@@ -172,6 +175,11 @@ for_every_isa! {
             Activation::HardSwish => map(both, to, |[x, grad]| {
                 let slope = x / 3.0 + 0.5;
                 grad * if x <= -3.0 { 0.0 } else if x >= 3.0 { 1.0 } else { slope }
+            }),
+            Activation::Mish => map(both, to, |[x, grad]| {
+                let e = exp(bounded(x, [-87.0, 20.0]));
+                let t = tanh_softplus(e);
+                grad * (t + x * (1.0 - t * t) * e / (1.0 + e))
             }),
         }
     }
@@ -208,6 +216,13 @@ pub(crate) fn rectified(x: f32) -> f32 {
 fn bounded(x: f32, [low, high]: [f32; 2]) -> f32 {
     let x = if x < low { low } else { x };
     if x > high { high } else { x }
+}
+
+/// `tanh(log(1 + e))`, of `e = exp(x)`: of 20 and more it is 1 in 32 bits.
+#[inline(always)]
+fn tanh_softplus(e: f32) -> f32 {
+    let n = e * (e + 2.0);
+    n / (n + 2.0)
 }
 
 #[inline(always)]

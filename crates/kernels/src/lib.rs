@@ -88,7 +88,7 @@ pub use isa::Isa;
 pub use layers::{Given, conv2d, conv2d_then};
 pub use memory::{ALIGNED_FROM, LineAligned, keep_freed_memory};
 pub use norm::Then;
-pub use ops::activation::{add, add_relu, hard_swish, leaky_relu, relu, relu6, sigmoid, silu};
+pub use ops::activation::{add, add_relu, hard_swish, leaky_relu, mish, relu, relu6, sigmoid, silu};
 pub use ops::join::{cat_channels, halves, interleave};
 pub use ops::linear::linear;
 pub use ops::norm::{batch_norm, batch_norm_train, running_statistics};

@@ -2,21 +2,22 @@
 
 use burn::tensor::{Device, Distribution, Tensor, TensorData, Tolerance, activation as stock};
 use kiln_kernels::activation::{self, Activation};
-use kiln_kernels::{Isa, add, add_relu, hard_swish, leaky_relu, relu, relu6, sigmoid, silu};
+use kiln_kernels::{Isa, add, add_relu, hard_swish, leaky_relu, mish, relu, relu6, sigmoid, silu};
 
-const ALL: [Activation; 6] = [
+const ALL: [Activation; 7] = [
     Activation::Relu,
     Activation::LeakyRelu(0.1),
     Activation::Relu6,
     Activation::Sigmoid,
     Activation::Silu,
     Activation::HardSwish,
+    Activation::Mish,
 ];
 
 /// torch 2.15.0: `y = f(x)`, `y.sum().backward()`, at and around every bend.
 const X: [f32; 12] = [-100.0, -6.0, -3.0, -1.5, -0.0, 0.0, 0.5, 2.0, 3.0, 5.5, 6.0, 90.0];
 #[rustfmt::skip]
-const PYTORCH: [[[f32; 12]; 2]; 6] = [
+const PYTORCH: [[[f32; 12]; 2]; 7] = [
     [[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 2.0, 3.0, 5.5, 6.0, 90.0],
      [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]],
     [[-10.0, -0.6, -0.3, -0.15, 0.0, 0.0, 0.5, 2.0, 3.0, 5.5, 6.0, 90.0],
@@ -29,6 +30,8 @@ const PYTORCH: [[[f32; 12]; 2]; 6] = [
      [0.0, -0.01232643, -0.08810411, -0.04129416, 0.5, 0.5, 0.7399612, 1.090784, 1.088104, 1.018224, 1.012326, 1.0]],
     [[0.0, 0.0, 0.0, -0.375, 0.0, 0.0, 0.2916667, 1.666667, 3.0, 5.5, 6.0, 90.0],
      [0.0, 0.0, 0.0, 0.0, 0.5, 0.5, 0.6666667, 1.166667, 1.0, 1.0, 1.0, 1.0]],
+    [[0.0, -0.01485408, -0.1456475, -0.2980998, 0.0, 0.0, 0.3752452, 1.943959, 2.986535, 5.499818, 5.999927, 90.0],
+     [0.0, -0.01235997, -0.09339312, -0.06409781, 0.6, 0.6, 0.8864244, 1.069318, 1.021107, 1.00033, 1.000134, 1.0]],
 ];
 
 /// Within a millionth of the larger of the expected value and one.
@@ -139,13 +142,14 @@ fn on_tensors_of_either_layout_they_are_burns() {
     Device::flex().seed(3);
     let [a, b, grad] = [0; 3].map(|_| random([2, 5, 3, 4]));
     type Pair = fn(Tensor<4>, Tensor<4>) -> Tensor<4>;
-    let rows: [(Pair, Pair); 8] = [
+    let rows: [(Pair, Pair); 9] = [
         (|a, b| relu(a) * b, |a, b| stock::relu(a) * b),
         (|a, b| leaky_relu(a, 0.1) * b, |a, b| stock::leaky_relu(a, 0.1) * b),
         (|a, b| relu6(a) * b, |a, b| stock::relu6(a) * b),
         (|a, b| sigmoid(a) * b, |a, b| stock::sigmoid(a) * b),
         (|a, b| silu(a) * b, |a, b| stock::silu(a) * b),
         (|a, b| hard_swish(a) * b, |a, b| stock::hard_swish(a) * b),
+        (|a, b| mish(a) * b, |a, b| stock::mish(a) * b),
         // Several readers of one tensor: their gradients meet.
         (|a, b| add(add(sigmoid(a.clone()), b), a), |a, b| stock::sigmoid(a.clone()) + b + a),
         (

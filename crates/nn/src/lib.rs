@@ -14,6 +14,7 @@ mod padding;
 mod pool;
 mod recompute;
 mod response_norm;
+mod upsample;
 
 pub use bias::constant_bias;
 pub use burn::nn::{Dropout, DropoutConfig, Initializer, PaddingConfig2d, Relu};
@@ -21,8 +22,8 @@ pub use conv::{KAIMING_FAN_IN, KAIMING_FAN_OUT, conv, padded};
 pub use conv_norm::{conv_norm, conv_norm_add_relu, conv_norm_relu, conv_relu};
 pub use conv2d::{Conv2d, Conv2dConfig};
 pub use kiln_kernels::{
-    add, add_relu, cat_channels, global_average, halves, hard_swish, interleave, leaky_relu, relu, relu6,
-    sigmoid, silu,
+    add, add_relu, cat_channels, global_average, halves, hard_swish, interleave, leaky_relu, mish, relu,
+    relu6, sigmoid, silu,
 };
 pub use layer::{Layer, sequence};
 pub use linear::{Linear, LinearConfig};
@@ -33,3 +34,4 @@ pub use pool::{
 };
 pub use recompute::norm_relu_conv;
 pub use response_norm::{LocalResponseNorm, LocalResponseNormConfig};
+pub use upsample::nearest;

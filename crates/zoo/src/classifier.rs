@@ -8,6 +8,7 @@ use kiln_googlenet::GoogLeNet;
 use kiln_resnet::{CifarResNet, CifarResNetV2, ResNet, ResNetV2};
 use kiln_shufflenet::ShuffleNetV2;
 use kiln_vgg::Vgg;
+use kiln_yolo::{CspDarknet53Classifier, Darknet19Classifier, Darknet53Classifier};
 
 /// A classifier of any family: images to logits.
 #[derive(Module, Debug)]
@@ -31,6 +32,12 @@ pub enum Classifier {
     DenseNet(DenseNet),
     /// ShuffleNet V2.
     ShuffleNetV2(ShuffleNetV2),
+    /// Darknet-19.
+    Darknet19(Darknet19Classifier),
+    /// Darknet-53.
+    Darknet53(Darknet53Classifier),
+    /// CSPDarknet-53.
+    CspDarknet53(CspDarknet53Classifier),
 }
 
 impl Network for Classifier {
@@ -49,6 +56,9 @@ impl Network for Classifier {
             Self::CifarResNetV2(network) => network.forward(images),
             Self::DenseNet(network) => network.forward(images),
             Self::ShuffleNetV2(network) => network.forward(images),
+            Self::Darknet19(network) => network.forward(images),
+            Self::Darknet53(network) => network.forward(images),
+            Self::CspDarknet53(network) => network.forward(images),
         };
         logits.into()
     }

@@ -4,14 +4,17 @@ use std::path::Path;
 
 use burn::prelude::*;
 use kiln_alexnet::AlexNetConfig;
+use kiln_core::Network;
 use kiln_densenet::{Activations, DenseNetConfig};
 use kiln_googlenet::GoogLeNetConfig;
 use kiln_resnet::{CifarResNetConfig, CifarResNetV2Config, ResNetConfig, ResNetV2Config};
 use kiln_shufflenet::ShuffleNetV2Config;
 use kiln_vgg::VggConfig;
+use kiln_yolo::{CspDarknet53Classifier, Darknet19Classifier, Darknet53Classifier};
 
+use crate::detector::DetectorConfig;
 use crate::known;
-use crate::{Classifier, Preprocessing, StateDict};
+use crate::{Classifier, Detector, Preprocessing, StateDict};
 
 /// A model that can be asked for by name.
 #[derive(Debug, Clone)]
@@ -20,18 +23,48 @@ pub struct Entry {
     pub name: &'static str,
     /// Learnable parameters for [`num_classes`](Self::num_classes) classes, without auxiliary classifiers.
     pub params: usize,
-    /// The accuracy that was published.
+    /// How good it was published to be.
     pub published: Option<Published>,
     pub(crate) architecture: Architecture,
 }
 
-/// A published accuracy, in percent.
+/// What a model says of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Its class.
+    Classifier,
+    /// Its objects: a class and a box each.
+    Detector,
+}
+
+/// A model of either kind. Its weights are named as the network's own.
+#[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)] // There is one of it, not thousands.
+pub enum Model {
+    /// It says what class an image is of.
+    Classifier(Classifier),
+    /// It says what objects are in an image.
+    Detector(Detector),
+}
+
+impl Model {
+    /// Runs the network for what it does, not for what it says.
+    pub fn run(&self, images: Tensor<4>) {
+        match self {
+            Self::Classifier(network) => drop(network.forward(images)),
+            Self::Detector(network) => drop(network.forward(images)),
+        }
+    }
+}
+
+/// A published result, in percent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Published {
-    /// How often the most probable class is right.
-    pub top1: f64,
-    /// How often one of the five most probable is.
-    pub top5: Option<f64>,
+    /// Of a classifier, how often the most probable class is right; of a detector, the average precision: COCO's over IoU 0.50
+    /// to 0.95, if that is known.
+    pub first: Option<f64>,
+    /// Of a classifier, how often one of the five most probable is right; of a detector, the average precision at IoU 0.50.
+    pub second: Option<f64>,
     /// By whom.
     pub source: &'static str,
 }
@@ -51,6 +84,10 @@ pub(crate) enum Architecture {
     /// Depth and growth first.
     CifarDenseNet(usize, usize, kiln_densenet::Kind, Activations),
     ShuffleNetV2(ShuffleNetV2Config),
+    Darknet19,
+    Darknet53,
+    CspDarknet53,
+    Detector(DetectorConfig),
 }
 
 use Architecture as A;
@@ -58,17 +95,46 @@ use Architecture as A;
 impl Entry {
     /// The name of its family: one paper or one line of papers, one crate.
     pub fn family(&self) -> &'static str {
-        match self.architecture {
+        match &self.architecture {
             A::AlexNet(_) => "AlexNet",
             A::Vgg(_) => "VGG",
             A::GoogLeNet(_) => "GoogLeNet",
             A::ResNet(_) | A::ResNetV2(_) | A::CifarResNet(_) | A::CifarResNetV2(_) => "ResNet",
             A::DenseNet(..) | A::CifarDenseNet(..) => "DenseNet",
             A::ShuffleNetV2(_) => "ShuffleNetV2",
+            A::Darknet19 | A::Darknet53 | A::CspDarknet53 => "Darknet",
+            A::Detector(config) => config.family(),
         }
     }
 
-    /// The model with fresh weights.
+    /// What it says of an image.
+    pub fn kind(&self) -> Kind {
+        match self.architecture {
+            A::Detector(_) => Kind::Detector,
+            _ => Kind::Classifier,
+        }
+    }
+
+    /// The detector with fresh weights; `None` if it is another kind of model.
+    pub fn detector(&self, num_classes: usize, device: &Device) -> Option<Detector> {
+        match &self.architecture {
+            A::Detector(config) => Some(config.init(num_classes, device)),
+            _ => None,
+        }
+    }
+
+    /// The model with fresh weights, whatever it says of an image.
+    pub fn model(&self, num_classes: usize, device: &Device) -> Model {
+        match self.detector(num_classes, device) {
+            Some(detector) => Model::Detector(detector),
+            None => Model::Classifier(self.init(num_classes, device)),
+        }
+    }
+
+    /// The classifier with fresh weights.
+    ///
+    /// # Panics
+    /// If it is a [`Kind::Detector`].
     pub fn init(&self, num_classes: usize, device: &Device) -> Classifier {
         match self.architecture.clone() {
             A::AlexNet(config) => Classifier::AlexNet(AlexNetConfig { num_classes, ..config }.init(device)),
@@ -97,6 +163,10 @@ impl Entry {
             A::ShuffleNetV2(config) => {
                 Classifier::ShuffleNetV2(ShuffleNetV2Config { num_classes, ..config }.init(device))
             }
+            A::Darknet19 => Classifier::Darknet19(Darknet19Classifier::new(num_classes, device)),
+            A::Darknet53 => Classifier::Darknet53(Darknet53Classifier::new(num_classes, device)),
+            A::CspDarknet53 => Classifier::CspDarknet53(CspDarknet53Classifier::new(num_classes, device)),
+            A::Detector(_) => panic!("{} is no classifier", self.name),
         }
     }
 
@@ -114,7 +184,11 @@ impl Entry {
 
     /// Classes that its published weights tell apart.
     pub fn num_classes(&self) -> usize {
-        if self.is_for_cifar() { 10 } else { 1000 }
+        match &self.architecture {
+            A::Detector(config) => config.num_classes(),
+            _ if self.is_for_cifar() => 10,
+            _ => 1000,
+        }
     }
 
     /// The input it was published for: `[batch, 3, height, width]`.
@@ -122,6 +196,8 @@ impl Entry {
         let side = match &self.architecture {
             // The paper says 224, which its own layers do not fit; BVLC has 227.
             A::AlexNet(config) if config.version == kiln_alexnet::Version::Paper => 227,
+            A::Darknet53 | A::CspDarknet53 => 256,
+            A::Detector(config) => config.side(),
             _ if self.is_for_cifar() => 32,
             _ => 224,
         };
@@ -147,12 +223,15 @@ impl Entry {
             A::GoogLeNet(_) => &["fc.", "aux1.fc2.", "aux2.fc2."],
             A::ResNetV2(_) => &["head.fc."],
             A::ResNet(_) | A::CifarResNet(_) | A::CifarResNetV2(_) | A::ShuffleNetV2(_) => &["fc."],
+            A::Darknet19 => &["conv."],
+            A::Darknet53 | A::CspDarknet53 => &["fc."],
+            A::Detector(config) => config.class_keys(),
         }
     }
 
     /// Our name of a weight that published files of this model name otherwise.
     pub fn rename(&self, name: &str) -> String {
-        let rules: &[(&str, &str)] = match self.architecture {
+        let rules: &[(&str, &str)] = match &self.architecture {
             // The most used CIFAR ResNet weights say `linear` and `shortcut` where torchvision says `fc` and `downsample`.
             A::ResNet(_) | A::CifarResNet(_) => &[("linear.", "fc."), ("shortcut.", "downsample.")],
             // torchvision's files of 2017 are older than its code.
@@ -162,9 +241,26 @@ impl Entry {
                 (".conv.1.", ".conv1."),
                 (".conv.2.", ".conv2."),
             ],
+            A::Detector(config) => config.renames(),
             _ => &[],
         };
         rules.iter().fold(name.to_string(), |name, (theirs, ours)| name.replace(theirs, ours))
+    }
+
+    /// Classes that a last layer of so many outputs tells apart.
+    pub(crate) fn classes_of(&self, outputs: usize) -> Option<usize> {
+        match &self.architecture {
+            A::Detector(config) => config.classes_of(outputs),
+            _ => Some(outputs),
+        }
+    }
+
+    /// Numbers of a model that nothing learns, and that files may leave out.
+    pub(crate) fn constants(&self) -> &'static [&'static str] {
+        match &self.architecture {
+            A::Detector(config) => config.constants(),
+            _ => &[],
+        }
     }
 
     pub(crate) fn is_for_cifar(&self) -> bool {

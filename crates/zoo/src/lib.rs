@@ -5,6 +5,8 @@
 
 mod class_names;
 mod classifier;
+mod darknet;
+mod detector;
 mod entry;
 mod formats;
 mod golden;
@@ -16,7 +18,8 @@ mod state_dict;
 mod weights;
 
 pub use classifier::Classifier;
-pub use entry::{Entry, Published};
+pub use detector::Detector;
+pub use entry::{Entry, Kind, Model, Published};
 pub use formats::{Dtype, Format, StoredTensor, WeightFile};
 pub use golden::{Golden, Parity};
 pub use misfit::Misfit;

@@ -10,7 +10,12 @@ use kiln_resnet::{
 };
 use kiln_shufflenet::{self as shufflenet, ShuffleNetV2Config, Width};
 use kiln_vgg::{self as vgg, VggConfig};
+use kiln_yolo::{
+    Edition, Neck, Priors, Scale, YoloV1Config, YoloV2Config, YoloV3Config, YoloV4Config, YoloV5Config,
+    YoloV8Config,
+};
 
+use crate::detector::DetectorConfig as D;
 use crate::entry::{Architecture as A, Entry, Published};
 
 use Shortcut::{Padded, Projected};
@@ -93,19 +98,48 @@ pub const REGISTRY: &[Entry] = &[
     row("cifar10-shufflenet_v2_x1_0", 1_263_854, None, cifar_shufflenet(X10)),
     row("cifar10-shufflenet_v2_x1_5", 2_488_874, None, cifar_shufflenet(X15)),
     row("cifar10-shufflenet_v2_x2_0", 5_365_486, None, cifar_shufflenet(X20)),
+    row("darknet19",             20_842_376, published(72.9, 91.2, PJREDDIE), A::Darknet19),
+    row("darknet53",             41_609_928, published(77.2, 93.8, PJREDDIE), A::Darknet53),
+    row("cspdarknet53",          27_642_184, None, A::CspDarknet53),
+    row("yolov1-paper",         271_703_550, ap50(63.4, "Redmon et al. 2015, VOC 2007"), yolo_v1(Edition::Paper)),
+    row("yolov1",               197_301_875, None, yolo_v1(Edition::Released)),
+    row("yolov1-tiny",           27_095_374, None, yolo_v1(Edition::Tiny)),
+    row("yolov2-voc",            50_655_389, ap50(76.8, "Redmon and Farhadi 2016, VOC 2007"), A::Detector(D::YoloV2(yolo_v2(Priors::Voc)))),
+    row("yolov2",                50_962_889, ap50(48.1, PJREDDIE), A::Detector(D::YoloV2(yolo_v2(Priors::Coco)))),
+    row("yolov2-tiny-voc",       15_861_773, ap50(57.1, PJREDDIE), A::Detector(D::YoloV2Tiny(yolo_v2(Priors::TinyVoc)))),
+    row("yolov2-tiny",           11_232_057, ap50(23.7, PJREDDIE), A::Detector(D::YoloV2Tiny(yolo_v2(Priors::Coco)))),
+    row("yolov3",                61_949_149, ap(31.0, 55.3, "Redmon and Farhadi 2018"), A::Detector(D::YoloV3(yolo_v3(Neck::Pyramid)))),
+    row("yolov3-spp",            62_998_749, ap50(60.6, PJREDDIE), A::Detector(D::YoloV3(yolo_v3(Neck::Pooled)))),
+    row("yolov3-tiny",            8_852_366, ap50(33.1, PJREDDIE), A::Detector(D::YoloV3Tiny(yolo_v3(Neck::Pyramid)))),
+    row("yolov4",                64_363_101, ap(43.5, 65.7, ALEXEY), A::Detector(D::YoloV4(YOLO_V4))),
+    row("yolov4-tiny",            6_056_606, ap50(40.2, ALEXEY), A::Detector(D::YoloV4Tiny(YOLO_V4))),
+    row("yolov5n",                1_872_157, ap_only(28.0, ULTRALYTICS), yolo_v5(Scale::N)),
+    row("yolov5s",                7_235_389, ap_only(37.4, ULTRALYTICS), yolo_v5(Scale::S)),
+    row("yolov5m",               21_190_557, ap_only(45.4, ULTRALYTICS), yolo_v5(Scale::M)),
+    row("yolov5l",               46_563_709, ap_only(49.0, ULTRALYTICS), yolo_v5(Scale::L)),
+    row("yolov5x",               86_749_405, ap_only(50.7, ULTRALYTICS), yolo_v5(Scale::X)),
+    row("yolov8n",                3_157_200, ap_only(37.3, ULTRALYTICS), yolo_v8(Scale::N)),
+    row("yolov8s",               11_166_560, ap_only(44.9, ULTRALYTICS), yolo_v8(Scale::S)),
+    row("yolov8m",               25_902_640, ap_only(50.2, ULTRALYTICS), yolo_v8(Scale::M)),
+    row("yolov8l",               43_691_520, ap_only(52.9, ULTRALYTICS), yolo_v8(Scale::L)),
+    row("yolov8x",               68_229_648, ap_only(53.9, ULTRALYTICS), yolo_v8(Scale::X)),
 ];
 
 const KAIMING_HE: &str = "He et al. 2015, weights of 2016";
 const HE_2015: &str = "He et al. 2015, Table 6";
 const HUANG: &str = "Huang et al. 2016, Table 2";
 const HE_2016: &str = "He et al. 2016, Tables 4 and 5";
+const PJREDDIE: &str = "pjreddie.com";
+const ALEXEY: &str = "AlexeyAB/darknet";
+const ULTRALYTICS: &str = "Ultralytics";
+const YOLO_V4: YoloV4Config = YoloV4Config { num_classes: 80 };
 
 const fn row(name: &'static str, params: usize, published: Option<Published>, architecture: A) -> Entry {
     Entry { name, params, published, architecture }
 }
 
 const fn published(top1: f64, top5: f64, source: &'static str) -> Option<Published> {
-    Some(Published { top1, top5: Some(top5), source })
+    Some(Published { first: Some(top1), second: Some(top5), source })
 }
 
 const fn torchvision(top1: f64, top5: f64) -> Option<Published> {
@@ -114,7 +148,19 @@ const fn torchvision(top1: f64, top5: f64) -> Option<Published> {
 
 /// Where only the first guess was counted.
 const fn first(top1: f64, source: &'static str) -> Option<Published> {
-    Some(Published { top1, top5: None, source })
+    Some(Published { first: Some(top1), second: None, source })
+}
+
+const fn ap(ap: f64, ap50: f64, source: &'static str) -> Option<Published> {
+    published(ap, ap50, source)
+}
+
+const fn ap_only(ap: f64, source: &'static str) -> Option<Published> {
+    first(ap, source)
+}
+
+const fn ap50(ap50: f64, source: &'static str) -> Option<Published> {
+    Some(Published { first: None, second: Some(ap50), source })
 }
 
 const fn alexnet(version: alexnet::Version) -> A {
@@ -174,6 +220,26 @@ const fn shufflenet(width: Width) -> A {
 
 const fn cifar_shufflenet(width: Width) -> A {
     A::ShuffleNetV2(ShuffleNetV2Config { width, stem: shufflenet::Stem::Cifar, num_classes: 10 })
+}
+
+const fn yolo_v1(edition: Edition) -> A {
+    A::Detector(D::YoloV1(YoloV1Config { edition, num_classes: 20, narrower: 1 }))
+}
+
+const fn yolo_v2(priors: Priors) -> YoloV2Config {
+    YoloV2Config { priors, num_classes: if let Priors::Coco = priors { 80 } else { 20 } }
+}
+
+const fn yolo_v3(neck: Neck) -> YoloV3Config {
+    YoloV3Config { neck, num_classes: 80 }
+}
+
+const fn yolo_v5(scale: Scale) -> A {
+    A::Detector(D::YoloV5(YoloV5Config { scale, num_classes: 80 }))
+}
+
+const fn yolo_v8(scale: Scale) -> A {
+    A::Detector(D::YoloV8(YoloV8Config { scale, num_classes: 80 }))
 }
 
 /// The model of a name.

@@ -26,7 +26,8 @@ const METADATA: &str = "kiln";
 const WRAPPERS: [&str; 3] = ["state_dict.", "module.", "_orig_mod."];
 
 impl StateDict {
-    /// Reads a weight file: safetensors, or PyTorch's `.pt`, `.pth` and `.th`; the content decides, not the name.
+    /// Reads a weight file: safetensors, PyTorch's `.pt`, `.pth` and `.th`, or Darknet's `.weights`; the content decides, not
+    /// the name. What a Darknet file's numbers are is known when they are loaded into a model.
     ///
     /// A checkpoint's `state_dict` or `model` is entered, and what `DataParallel` and `torch.compile` put before every
     /// name is dropped; 16- and 64-bit floats become 32-bit; integers (`num_batches_tracked`) are left out.
@@ -136,6 +137,6 @@ impl StateDict {
     pub fn classes(&self, entry: &Entry) -> Option<usize> {
         let last = format!("{}weight", entry.classifier_keys().first()?);
         let last = self.tensors.iter().find(|(name, _)| entry.rename(name) == last);
-        last.and_then(|(_, (shape, _))| shape.first().copied())
+        last.and_then(|(_, (shape, _))| entry.classes_of(*shape.first()?))
     }
 }

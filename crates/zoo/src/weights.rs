@@ -8,6 +8,7 @@ use burn::store::{BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter, br
 use burn::tensor::TensorData;
 use kiln_core::{Error, Result};
 
+use crate::detector::ANCHORS;
 use crate::{Entry, Misfit, Preprocessing, StateDict};
 
 /// Fills a model from a weight file that fits it exactly: every name, every shape.
@@ -15,8 +16,8 @@ use crate::{Entry, Misfit, Preprocessing, StateDict};
 /// # Errors
 /// Weights that do not fit: what is missing, unused, of another shape, in one line; [`plan`] says all of it.
 pub fn load<M: Module>(network: M, entry: &Entry, dict: StateDict, file: &Path) -> Result<M> {
-    let dict = dict.renamed(entry);
-    let misfit = Misfit::of(&shapes(&network), &dict.shapes());
+    let dict = dict.of_darknet(&network, false, file)?.renamed(entry).without_anchors(entry, file)?;
+    let misfit = Misfit::of(&expected(&network, entry, &dict), &dict.shapes());
     if !misfit.is_empty() {
         return Err(misfit.refused(entry, file));
     }
@@ -26,7 +27,15 @@ pub fn load<M: Module>(network: M, entry: &Entry, dict: StateDict, file: &Path) 
 /// What [`load`] would say of a state dict, all of it.
 pub fn plan<M: Module>(network: &M, entry: &Entry, dict: &StateDict) -> Misfit {
     let found = dict.shapes().into_iter().map(|(name, shape)| (dict.our_name(&name, entry), shape));
-    Misfit::of(&shapes(network), &found.collect())
+    let found = found.filter(|(name, _)| !name.ends_with(ANCHORS));
+    Misfit::of(&expected(network, entry, dict), &found.collect())
+}
+
+/// What is wanted of a state dict: all but constants that it leaves out.
+fn expected<M: Module>(network: &M, entry: &Entry, dict: &StateDict) -> BTreeMap<String, Vec<usize>> {
+    let mut shapes = shapes(network);
+    shapes.retain(|name, _| !entry.constants().contains(&name.as_str()) || dict.tensors.contains_key(name));
+    shapes
 }
 
 /// Fills a model with what fits of a weight file; the rest of the model keeps its fresh weights. Says what did not fit.
@@ -39,8 +48,9 @@ pub fn load_partial<M: Module>(
     dict: StateDict,
     file: &Path,
 ) -> Result<(M, Misfit)> {
-    let mut dict = dict.renamed(entry);
-    let expected = shapes(&network);
+    let dict = dict.of_darknet(&network, true, file)?.renamed(entry);
+    let mut dict = dict.without_anchors(entry, file)?;
+    let expected = expected(&network, entry, &dict);
     let misfit = Misfit::of(&expected, &dict.shapes());
     dict.tensors.retain(|name, (shape, _)| expected.get(name) == Some(shape));
     if dict.tensors.is_empty() {
@@ -61,10 +71,11 @@ pub fn load_backbone<M: Module>(
     file: &Path,
 ) -> Result<(M, Vec<String>)> {
     let classifies = |name: &str| entry.classifier_keys().iter().any(|layer| name.starts_with(layer));
-    let mut dict = dict.renamed(entry);
+    let dict = dict.of_darknet(&network, false, file)?.renamed(entry);
+    let mut dict = dict.without_anchors(entry, file)?;
     dict.tensors.retain(|name, _| !classifies(name));
-    let (fresh, expected): (BTreeMap<_, _>, _) =
-        shapes(&network).into_iter().partition(|(name, _)| classifies(name));
+    let all = expected(&network, entry, &dict);
+    let (fresh, expected): (BTreeMap<_, _>, _) = all.into_iter().partition(|(name, _)| classifies(name));
     let misfit = Misfit::of(&expected, &dict.shapes());
     if !misfit.is_empty() {
         return Err(misfit.refused(entry, file));

@@ -9,7 +9,7 @@ use kiln_zoo::{Entry, REGISTRY, StateDict, find, load, save};
 
 /// Learnable numbers of a model, without auxiliary classifiers: as torchvision counts GoogLeNet's, which alone has any.
 fn parameters(entry: &Entry, device: &Device) -> usize {
-    let network = entry.init(entry.num_classes(), device);
+    let network = entry.model(entry.num_classes(), device);
     let all = learnable_parameters(&network);
     if entry.family() != "GoogLeNet" {
         return all;

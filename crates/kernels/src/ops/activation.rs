@@ -47,6 +47,11 @@ pub fn hard_swish<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     activate(x, Activation::HardSwish, stock::hard_swish)
 }
 
+/// `x tanh(log(1 + exp(x)))`
+pub fn mish<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    activate(x, Activation::Mish, stock::mish)
+}
+
 fn activate<const D: usize>(
     x: Tensor<D>,
     activation: Activation,

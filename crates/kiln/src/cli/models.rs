@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use kiln_core::{Network, Result};
-use kiln_zoo::{Entry, Published, REGISTRY};
+use kiln_core::Result;
+use kiln_zoo::{Entry, Kind, Published, REGISTRY};
 use serde_json::json;
 
 use super::output::{Output, table, thousands};
@@ -25,25 +25,34 @@ struct Row {
     macs: u64,
 }
 
-const HEADER: [&str; 8] =
-    ["model", "family", "parameters", "million MACs", "input", "top-1 %", "top-5 %", "published by"];
+/// The columns of a kind of models.
+fn header(kind: Kind) -> [&'static str; 8] {
+    let [first, second] = match kind {
+        Kind::Classifier => ["top-1 %", "top-5 %"],
+        Kind::Detector => ["AP %", "AP50 %"],
+    };
+    ["model", "family", "parameters", "million MACs", "input", first, second, "published by"]
+}
 
 pub fn run(args: Args, output: &Output) -> Result<ExitCode> {
     let rows =
         REGISTRY.iter().map(|entry| Ok(Row { entry, macs: macs(entry)? })).collect::<Result<Vec<_>>>()?;
-    let cells: Vec<[String; 8]> = rows.iter().map(Row::cells).collect();
-    let lines = match args.markdown {
-        true => markdown(&cells),
-        false => table(HEADER, &cells),
-    };
-    output.answer(&lines, json!({"models": rows.iter().map(Row::object).collect::<Vec<_>>()}));
+    let tables = [Kind::Classifier, Kind::Detector].map(|kind| {
+        let of_kind = rows.iter().filter(|row| row.entry.kind() == kind);
+        let cells: Vec<[String; 8]> = of_kind.map(Row::cells).collect();
+        match args.markdown {
+            true => markdown(header(kind), &cells),
+            false => table(header(kind), &cells),
+        }
+    });
+    output.answer(&tables.join("\n"), json!({"models": rows.iter().map(Row::object).collect::<Vec<_>>()}));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Of one image.
 fn macs(entry: &Entry) -> Result<u64> {
     kiln_graph::macs(|device| {
-        entry.init(entry.num_classes(), device).forward(burn::tensor::Tensor::zeros(entry.input(), device))
+        entry.model(entry.num_classes(), device).run(burn::tensor::Tensor::zeros(entry.input(), device));
     })
 }
 
@@ -59,17 +68,18 @@ impl Row {
             thousands(entry.params),
             format!("{:.1}", *macs as f64 / 1e6),
             format!("{height}x{width}"),
-            percent(published.map(|published| published.top1)),
-            percent(published.and_then(|published| published.top5)),
+            percent(published.and_then(|published| published.first)),
+            percent(published.and_then(|published| published.second)),
             published.map(|published| published.source.to_string()).unwrap_or_default(),
         ]
     }
 
     fn object(&self) -> serde_json::Value {
         let Self { entry, macs } = self;
-        let published = entry
-            .published
-            .map(|Published { top1, top5, source }| json!({"top1": top1, "top5": top5, "source": source}));
+        let published = entry.published.map(|Published { first, second, source }| match entry.kind() {
+            Kind::Classifier => json!({"top1": first, "top5": second, "source": source}),
+            Kind::Detector => json!({"ap": first, "ap50": second, "source": source}),
+        });
         json!({
             "name": entry.name, "family": entry.family(), "params": entry.params, "macs": macs,
             "input": entry.input(), "num_classes": entry.num_classes(), "published": published,
@@ -77,13 +87,13 @@ impl Row {
     }
 }
 
-fn markdown(cells: &[[String; 8]]) -> String {
+fn markdown(header: [&str; 8], cells: &[[String; 8]]) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let rows = cells.iter().map(|cells| {
         let mut cells = cells.clone();
         cells[0] = format!("`{}`", cells[0]);
         line(&cells)
     });
-    let header = line(&HEADER.map(str::to_string));
+    let header = line(&header.map(str::to_string));
     format!("{header}|---|---|---:|---:|---:|---:|---:|---|\n{}", rows.collect::<String>())
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use kiln_core::{Error, Result};
-use kiln_zoo::{Classifier, Entry, Preprocessing, StateDict, load, load_backbone, load_partial};
+use kiln_zoo::{Classifier, Entry, Kind, Preprocessing, StateDict, load, load_backbone, load_partial};
 
 use crate::experiment::takes;
 
@@ -57,6 +57,11 @@ impl NetworkArgs {
             return Err(error.hint("give `--model` and `--weights`, or a run's folder"));
         };
         let entry = kiln_zoo::find(model)?;
+        if entry.kind() != Kind::Classifier {
+            return Err(Error::input(format!(
+                "{model} is a detector, and only classifiers can be used so far"
+            )));
+        }
         let dict = StateDict::read(file)?;
         let mut preprocessing = entry.preprocessing(&dict, file);
         preprocessing.mean = self.mean.unwrap_or(preprocessing.mean);

@@ -128,5 +128,5 @@ fn convert(file: &Path, out: &Path, entry: Option<&Entry>, output: &Output) -> R
 /// Compares weights with a model for as many classes as they tell apart.
 fn compare(entry: &Entry, dict: &StateDict) -> (usize, Misfit) {
     let classes = dict.classes(entry).unwrap_or(entry.num_classes());
-    (classes, kiln_zoo::plan(&entry.init(classes, &Device::flex()), entry, dict))
+    (classes, kiln_zoo::plan(&entry.model(classes, &Device::flex()), entry, dict))
 }

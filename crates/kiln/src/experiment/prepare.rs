@@ -7,7 +7,7 @@ use kiln_core::{Error, Result};
 use kiln_data::{Interpolation, Roots, Transform};
 use kiln_tasks::ClassificationLoss;
 use kiln_train::{Length, OptimizerConfig, Recipe, Saving, ScheduleConfig};
-use kiln_zoo::{Entry, Preprocessing};
+use kiln_zoo::{Entry, Kind, Preprocessing};
 use serde::Serialize;
 
 use super::data::data;
@@ -239,6 +239,9 @@ impl Prepared {
 
 fn entry(source: &Source, model: &ModelFile) -> Result<Entry> {
     let entry = kiln_zoo::find(&model.name).map_err(|error| placed(source, "model.name", &error))?;
+    if entry.kind() != Kind::Classifier {
+        return Err(source.reject("model.name", format!("{} is a detector, no classifier", entry.name)));
+    }
     match model.save_memory {
         Some(true) => entry.saving_memory().ok_or_else(|| {
             let error = source.reject("model.save_memory", format!("{} keeps all that it needs", entry.name));

@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 
 use burn::tensor::Tensor;
 use kiln_core::{Error, Network, Result, caught};
-use kiln_zoo::Entry;
+use kiln_zoo::{Entry, Model};
 
 /// Runs a model on images of `[height, width]` as a graph, in which no number is computed; as it trains, or as it is used.
 ///
@@ -14,10 +14,9 @@ pub fn takes(entry: &Entry, classes: usize, [height, width]: [usize; 2], trains:
     let tried = caught(AssertUnwindSafe(|| {
         kiln_graph::macs(|device| {
             let images = Tensor::zeros([1, 3, height, width], device);
-            let network = entry.init(classes, device);
-            match trains {
-                true => network.forward_train(images),
-                false => network.forward(images),
+            match entry.model(classes, device) {
+                Model::Classifier(network) if trains => drop(network.forward_train(images)),
+                model => model.run(images),
             }
         })
     }));
@@ -31,13 +30,21 @@ pub fn takes(entry: &Entry, classes: usize, [height, width]: [usize; 2], trains:
 
 #[cfg(test)]
 mod tests {
-    use kiln_zoo::REGISTRY;
+    use kiln_zoo::{Kind, REGISTRY};
 
     use super::*;
 
     #[test]
-    fn every_model_takes_the_images_it_was_published_for_and_gives_a_logit_a_class() {
-        for entry in REGISTRY {
+    fn every_detector_takes_the_images_it_was_published_for() {
+        for entry in REGISTRY.iter().filter(|entry| entry.kind() == Kind::Detector) {
+            let [_, _, height, width] = entry.input();
+            assert!(takes(entry, 7, [height, width], true).is_ok(), "{}", entry.name);
+        }
+    }
+
+    #[test]
+    fn every_classifier_takes_the_images_it_was_published_for_and_gives_a_logit_a_class() {
+        for entry in REGISTRY.iter().filter(|entry| entry.kind() == Kind::Classifier) {
             let [_, channels, height, width] = entry.input();
             let mut shapes = Vec::new();
             let counted = kiln_graph::macs(|device| {

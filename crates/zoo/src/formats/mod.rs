@@ -6,6 +6,7 @@
 
 mod budget;
 mod checkpoint;
+mod darknet;
 mod dtype;
 mod legacy;
 mod pickle;
@@ -36,6 +37,8 @@ pub enum Format {
     TorchZip,
     /// What `torch.save` wrote before: five pickles, then the storages.
     TorchLegacy,
+    /// A header of versions, then the numbers, without names.
+    Darknet,
 }
 
 impl fmt::Display for Format {
@@ -44,6 +47,7 @@ impl fmt::Display for Format {
             Self::Safetensors => "safetensors",
             Self::TorchZip => "PyTorch zip archive",
             Self::TorchLegacy => "PyTorch, before 1.6",
+            Self::Darknet => "Darknet",
         })
     }
 }
@@ -84,7 +88,7 @@ struct Contents {
 }
 
 impl WeightFile<BufReader<File>> {
-    /// Opens a weight file: safetensors, or PyTorch's `.pt`, `.pth` and `.th`; the content decides, not the name.
+    /// Opens a weight file: safetensors, PyTorch's `.pt`, `.pth` and `.th`, or Darknet's `.weights`; the content decides, not the name.
     ///
     /// # Errors
     /// A file that is missing, damaged, or of another kind.
@@ -112,6 +116,7 @@ impl<R: Read + Seek> WeightFile<R> {
             Format::Safetensors => safetensors::contents(&mut reader, length, &mut budget),
             Format::TorchZip => zip::contents(&mut reader, length, &mut budget),
             Format::TorchLegacy => legacy::contents(&mut reader, length, &mut budget),
+            Format::Darknet => darknet::contents(&head, length),
         };
         Ok(Self { reader, format, contents: contents.map_err(legible)?, budget })
     }
@@ -266,14 +271,18 @@ fn detect(head: &[u8]) -> Result<Format> {
     if legacy::begins_so(head) {
         return Ok(Format::TorchLegacy);
     }
+    if darknet::begins_so(head) {
+        return Ok(Format::Darknet);
+    }
     if head.is_empty() {
         return Err(Error::input("an empty file, no weights").hint(COPY_AGAIN));
     }
     let other = OTHERS.iter().find(|(at, magic, _)| begins(*at, magic)).map(|(_, _, what)| *what);
     let other =
         other.or_else(|| (head[0] == pickle::PROTOCOL).then_some("a bare pickle; save with `torch.save`"));
-    let what =
-        other.unwrap_or("of an unknown kind; safetensors and PyTorch state dicts (.pt, .pth) are read");
+    let what = other.unwrap_or(
+        "of an unknown kind; safetensors, PyTorch state dicts (.pt, .pth) and Darknet's .weights are read",
+    );
     Err(Error::input(format!("no weight file that can be read: it is {what}")))
 }
 
