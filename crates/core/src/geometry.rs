@@ -78,6 +78,12 @@ impl BoundingBox {
         Self { x1: self.x1 + right, y1: self.y1 + down, x2: self.x2 + right, y2: self.y2 + down }
     }
 
+    /// Whether both may share an area; where not, their IoU is 0. Quicker to find than that.
+    #[inline]
+    pub fn meets(&self, other: &Self) -> bool {
+        self.x1 < other.x2 && other.x1 < self.x2 && self.y1 < other.y2 && other.y1 < self.y2
+    }
+
     /// `[x, y]` of its centre.
     pub fn centre(&self) -> [f32; 2] {
         [(self.x1 + self.x2) / 2.0, (self.y1 + self.y2) / 2.0]
@@ -117,6 +123,10 @@ mod tests {
         let parts = boxes[0].scaled([1.0 / 100.0, 1.0 / 80.0]);
         assert_eq!(parts.cxcywh().map(|v| (v * 1e4).round()), [2500.0, 6250.0, 3000.0, 2500.0]);
         assert_eq!(boxes[0].moved([5.0, -40.0]).xyxy(), [15.0, 0.0, 45.0, 20.0]);
+        // Side by side they do not meet.
+        assert!(
+            boxes[0].meets(&boxes[0].moved([29.0, 19.0])) && !boxes[0].meets(&boxes[0].moved([30.0, 0.0]))
+        );
         // The wrong way round: no size.
         let inverted = BoundingBox::from_xyxy([40.0, 40.0, 10.0, 60.0]);
         assert_eq!((inverted.xywh(), inverted.area()), ([40.0, 40.0, 0.0, 20.0], 0.0));

@@ -17,12 +17,8 @@ pub fn keep(
     for index in order {
         let candidate = boxes[index];
         let overlaps = |better: &BoundingBox| {
-            let apart = candidate.x1 >= better.x2
-                || candidate.x2 <= better.x1
-                || candidate.y1 >= better.y2
-                || candidate.y2 <= better.y1;
             // The better one first, for torchvision's order of the sum.
-            !apart && f64::from(overlap.of(better, &candidate)) > threshold
+            candidate.meets(better) && f64::from(overlap.of(better, &candidate)) > threshold
         };
         if !best.iter().any(overlaps) {
             best.push(candidate);

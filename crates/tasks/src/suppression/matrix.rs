@@ -17,7 +17,9 @@ pub fn keep(
     let mut kept = Vec::new();
     for (rank, &index) in order.iter().enumerate() {
         let (mut factor, mut largest) = (1.0f64, 0.0f64);
-        for (&better, remains) in order[..rank].iter().zip(&remains) {
+        let betters = order[..rank].iter().zip(&remains);
+        // One that does not meet it takes nothing.
+        for (&better, remains) in betters.filter(|(better, _)| boxes[index].meets(&boxes[**better])) {
             let iou = f64::from(Overlap::Iou.of(&boxes[better], &boxes[index]));
             largest = largest.max(iou);
             // One of which nothing remains takes nothing from others.

@@ -22,7 +22,7 @@ pub fn keep(
         };
         let (index, score) = rest.swap_remove(place);
         kept.push(Kept { index, score: score as f32 });
-        for (other, score) in &mut rest {
+        for (other, score) in rest.iter_mut().filter(|(other, _)| boxes[index].meets(&boxes[*other])) {
             *score *= decay(f64::from(Overlap::Iou.of(&boxes[index], &boxes[*other])));
         }
     }
