@@ -24,7 +24,7 @@ of the library, run by `kiln` (built first; `cargo xtask VERB --help` explains e
   race, lr-find                one network by several optimizers; the rate at which the loss falls fastest
   eval, predict                scores a run or a weight file; names what images show
   models, parity               the registry; agreement with reference outputs
-  data                         data sets: list, check, fetch, view
+  data                         data sets: list, check, fetch, view, anchors
   …                            every other verb as well: `cargo xtask kiln --help` lists them all
 
 --features LIST builds `kiln` with more backends: ndarray, wgpu, vulkan, metal, webgpu, cuda, rocm, tch

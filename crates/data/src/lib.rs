@@ -1,5 +1,6 @@
 //! Files on disk to batches: readers, manifests, transforms, the loader, and the generated data set `shapes`.
 
+mod anchors;
 mod archive;
 mod batching;
 mod canvas;
@@ -18,6 +19,7 @@ mod subset;
 mod transform;
 mod workers;
 
+pub use anchors::Anchors;
 pub use batching::Batching;
 pub use caption::captioned;
 pub use catalog::{Layout, Normalization, Opened, Roots, describe, open};

@@ -6,6 +6,7 @@ use kiln_core::{Error, Result, nearest};
 use kiln_data::{Manifest, Progress, Roots, fetch};
 use serde_json::json;
 
+use super::anchors;
 use super::output::{Output, table, thousands};
 use super::view;
 use crate::run::bar;
@@ -32,6 +33,7 @@ pub enum Verb {
         name: String,
     },
     View(view::Args),
+    Anchors(anchors::Args),
 }
 
 pub fn run(verb: Verb, roots: &Roots, output: &Output) -> Result<ExitCode> {
@@ -40,6 +42,7 @@ pub fn run(verb: Verb, roots: &Roots, output: &Output) -> Result<ExitCode> {
         Verb::Check { data } => check(&data, roots, output),
         Verb::Fetch { name } => download(&name, roots, output),
         Verb::View(args) => view::run(args, roots, output),
+        Verb::Anchors(args) => anchors::run(args, roots, output),
     }
 }
 

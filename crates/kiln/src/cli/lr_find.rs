@@ -1,9 +1,9 @@
 //! `kiln lr-find`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use kiln_core::{Error, Result};
+use kiln_core::Result;
 use kiln_data::Roots;
 use kiln_tasks::Classification;
 use kiln_train::RateFinder;
@@ -11,7 +11,7 @@ use kiln_zoo::StateDict;
 use serde_json::json;
 
 use super::network::filled;
-use super::output::Output;
+use super::output::{Output, write};
 use super::train::{loader, read};
 use crate::experiment::Prepared;
 use crate::report::rates;
@@ -101,13 +101,4 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     });
     output.answer(&format!("{line}\npicture: {}", args.out.display()), object);
     Ok(ExitCode::SUCCESS)
-}
-
-/// Writes a file, beside and then renamed.
-fn write(file: &Path, text: &str) -> Result<()> {
-    let mut part = file.as_os_str().to_owned();
-    part.push(".part");
-    std::fs::write(&part, text)
-        .and_then(|()| std::fs::rename(&part, file))
-        .map_err(|why| Error::unwritable(file, &why))
 }

@@ -1,5 +1,6 @@
 //! The command line: `kiln VERB …`, and `cargo xtask VERB …`, which is the same.
 
+mod anchors;
 mod augment;
 mod data;
 mod eval;

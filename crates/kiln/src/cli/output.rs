@@ -1,5 +1,8 @@
-//! What goes to standard output: lines for people, or one JSON object.
+//! What goes to standard output, lines for people or one JSON object, and to files that were asked for.
 
+use std::path::Path;
+
+use kiln_core::{Error, Result};
 use serde_json::Value;
 
 /// How a command answers.
@@ -37,6 +40,15 @@ pub fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String 
         text.push('\n');
     }
     text
+}
+
+/// Writes a file, beside and then renamed.
+pub fn write(file: &Path, text: &str) -> Result<()> {
+    let mut part = file.as_os_str().to_owned();
+    part.push(".part");
+    std::fs::write(&part, text)
+        .and_then(|()| std::fs::rename(&part, file))
+        .map_err(|why| Error::unwritable(file, &why))
 }
 
 /// `11,689,512`.

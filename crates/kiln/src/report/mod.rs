@@ -4,6 +4,7 @@
 //!
 //! It knows no tensor, no model and no data set: [`Report`] is plain numbers, words and pictures.
 
+mod anchors;
 mod chart;
 mod confusion;
 mod curves;
@@ -19,6 +20,7 @@ use std::fmt::Write;
 
 use image::RgbImage;
 
+pub use anchors::anchors;
 pub use confusion::ClassFigures;
 use html::{escape, fixed, percent};
 pub use race::{Race, RaceLine};

@@ -46,6 +46,26 @@ impl Scale {
         if low > 0.0 && 3 * pressed >= finite.len() { Self::log(low, high) } else { Self::linear(low, high) }
     }
 
+    /// Sizes, all positive: logarithmic, its ends at the smallest and the largest, and some of the round numbers between.
+    pub fn sizes(values: &[f64]) -> Self {
+        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = values.iter().copied().fold(0.0, f64::max);
+        // One size, or none, has room around it.
+        let (low, high) = match high > low {
+            true => (low, high),
+            false if high > 0.0 => (high / 2.0, high * 2.0),
+            false => (1.0, 10.0),
+        };
+        let within = |multiples: &[f64]| -> Vec<f64> {
+            let decades = low.log10().floor() as i32..=high.log10().floor() as i32;
+            let all = decades.flat_map(|decade| multiples.iter().map(move |m| m * 10f64.powi(decade)));
+            all.filter(|tick| (low..=high).contains(tick)).collect()
+        };
+        let grades = [&[1.0, 1.5, 2.0, 3.0, 5.0, 7.0][..], &[1.0, 2.0, 5.0], &[1.0]].map(within);
+        let few = grades.iter().find(|ticks| ticks.len() <= 8).unwrap_or(&grades[2]);
+        Self { low, high, ticks: few.clone(), log: true }
+    }
+
     /// Shares of a whole: as `around`, linear and never beyond 0 and 1.
     pub fn shares(values: &[f64]) -> Self {
         let finite =
