@@ -14,7 +14,7 @@ use super::opening::{Chosen, Opening, QUICKSTART, RUNS, stop_on_interrupt};
 use super::output::{Output, thousands};
 use crate::evaluation::evaluate;
 use crate::experiment::{Experiment, Source};
-use crate::run::{BestAndLast, Progress, RunFolder, Steps, environment, write_report};
+use crate::run::{BestAndLast, Lock, Progress, Pulse, RunFolder, Steps, environment, write_report};
 
 /// Run an experiment; without CONFIG the quickstart, on generated data
 ///
@@ -66,6 +66,7 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
         }
     };
 
+    let _lock = Lock::take(&run)?;
     let Experiment { model, data, train: plan, .. } = &prepared.experiment;
     let classes = prepared.classes.len();
     let parameters = thousands(learnable_parameters(&network));
@@ -95,10 +96,11 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     let mut progress = Progress::new();
     let mut metrics = MetricsFiles::new(run.path());
     let mut steps = Steps::new(run.file("steps.csv"));
+    let mut pulse = Pulse::new(&run);
     let preprocessing = prepared.preprocessing(size);
     let mut weights = BestAndLast { run: run.path().to_path_buf(), preprocessing };
-    let mut observers: [&mut dyn Observer<Classifier>; 5] =
-        [&mut progress, &mut metrics, &mut steps, &mut log, &mut weights];
+    let mut observers: [&mut dyn Observer<Classifier>; 6] =
+        [&mut progress, &mut metrics, &mut steps, &mut pulse, &mut log, &mut weights];
     let began = Instant::now();
     let fit = trainer.fit(network, &opening.task(), &train, &test, &mut observers, &stop)?;
     let seconds = began.elapsed().as_secs_f64();
@@ -116,7 +118,6 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
             ("Training images", items),
             ("Time", format!("{seconds:.0} s")),
             ("Images a second", format!("{:.0}", progress.speed())),
-            ("Steps' time", progress.split()),
         ];
         write_report(&run, source, prepared, &fit.history, &evaluation, &tiles, environment)?;
     }
