@@ -21,6 +21,7 @@ of the project:
 
 of the library, run by `kiln` (built first; `cargo xtask VERB --help` explains each):
   train [CONFIG]               runs an experiment; without CONFIG the quickstart
+  watch [RUN]                  a page of a run while it goes on
   race, lr-find                one network by several optimizers; the rate at which the loss falls fastest
   eval, predict                scores a run or a weight file; names what images show
   models, parity               the registry; agreement with reference outputs

@@ -7,3 +7,4 @@ pub mod evaluation;
 pub mod experiment;
 pub mod report;
 pub mod run;
+pub mod watch;

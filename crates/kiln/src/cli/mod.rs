@@ -7,12 +7,14 @@ mod eval;
 mod lr_find;
 mod models;
 mod network;
+mod opening;
 mod output;
 mod parity;
 mod predict;
 mod race;
 mod train;
 mod view;
+mod watch;
 mod weights;
 
 use std::path::PathBuf;
@@ -46,6 +48,7 @@ enum Verb {
     Train(train::Args),
     Race(race::Args),
     LrFind(lr_find::Args),
+    Watch(watch::Args),
     Eval(eval::Args),
     Predict(predict::Args),
     Models(models::Args),
@@ -85,6 +88,7 @@ fn run(verb: Verb, output: &Output) -> Result<ExitCode> {
         Verb::Train(args) => train::run(args, &roots, output),
         Verb::Race(args) => race::run(args, &roots, output),
         Verb::LrFind(args) => lr_find::run(args, &roots, output),
+        Verb::Watch(args) => watch::run(args, output),
         Verb::Eval(args) => eval::run(args, &roots, output),
         Verb::Predict(args) => predict::run(args, output),
         Verb::Models(args) => models::run(args, output),

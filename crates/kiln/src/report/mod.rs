@@ -9,12 +9,14 @@ mod chart;
 mod confusion;
 mod curves;
 mod html;
+mod live;
 mod race;
 mod rates;
 mod samples;
 mod scale;
 #[cfg(test)]
 mod tests;
+mod times;
 
 use std::fmt::Write;
 
@@ -23,8 +25,10 @@ use image::RgbImage;
 pub use anchors::anchors;
 pub use confusion::ClassFigures;
 use html::{escape, fixed, percent};
+pub use live::{Live, Mood, live_page, live_parts};
 pub use race::{Race, RaceLine};
 pub use rates::rates;
+pub use times::{PARTS, TimesRow};
 
 /// Everything the page says of a run.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +43,8 @@ pub struct Report {
     pub epochs: Vec<EpochRow>,
     /// Some or all steps, in order; the page thins them further where it draws them.
     pub steps: Vec<StepRow>,
+    /// Where the time went, in order.
+    pub times: Vec<TimesRow>,
     /// What was taken for what, if the task is to tell classes apart.
     pub confusion: Option<Confusion>,
     /// Some test images with what the network said of them.
@@ -112,32 +118,38 @@ pub struct SampleCard {
     pub probability: f32,
 }
 
+/// The page refuses whatever it might try to load.
+const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
+
 /// The page, complete.
 pub fn render(report: &Report) -> String {
-    let title = escape(&report.title);
-    let mut page = String::with_capacity(1 << 18);
-    // The policy has the browser refuse whatever the page might try to load.
-    let _ = write!(
-        page,
+    let mut body = String::with_capacity(1 << 18);
+    body.push_str(&headline(report));
+    body.push_str(&curves::section(&report.epochs, &report.steps));
+    body.push_str(&epochs_table(&report.epochs));
+    body.push_str(&times::section(&report.times));
+    if let Some(confusion) = &report.confusion {
+        body.push_str(&confusion::section(confusion));
+    }
+    body.push_str(&samples::section(&report.samples));
+    body.push_str(&repeat(report));
+    page(&report.title, POLICY, "", &body)
+}
+
+/// A page in the report's style, of which the browser is told what it may load.
+fn page(title: &str, policy: &str, head: &str, body: &str) -> String {
+    format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\"/>\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\"/>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <meta name=\"color-scheme\" content=\"light dark\"/>\n\
          <meta name=\"generator\" content=\"Kiln {version}\"/>\n\
-         <link rel=\"icon\" href=\"data:,\"/>\n<title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n",
+         <link rel=\"icon\" href=\"data:,\"/>\n<title>{title}</title>\n<style>\n{style}</style>\n{head}</head>\n<body>\n<main>\n\
+         {body}</main>\n</body>\n</html>\n",
+        title = escape(title),
         version = env!("CARGO_PKG_VERSION"),
         style = include_str!("style.css"),
-    );
-    page.push_str(&headline(report));
-    page.push_str(&curves::section(&report.epochs, &report.steps));
-    page.push_str(&epochs_table(&report.epochs));
-    if let Some(confusion) = &report.confusion {
-        page.push_str(&confusion::section(confusion));
-    }
-    page.push_str(&samples::section(&report.samples));
-    page.push_str(&repeat(report));
-    page.push_str("</main>\n</body>\n</html>\n");
-    page
+    )
 }
 
 /// The title and the tiles.

@@ -31,6 +31,12 @@ fn a_run(epochs: usize, classes: usize) -> Report {
         let figures = vec![("accuracy".into(), accuracy), ("top5".into(), 1.0 - 0.15 * (1.0 - accuracy))];
         EpochRow { epoch, step, rate: rate_at(step), train_loss, test_loss, figures }
     });
+    let times = (1..=epochs).map(|epoch| TimesRow {
+        step: epoch * per_epoch,
+        epoch,
+        items: 128 * per_epoch,
+        seconds: [0.1, 5.0 + noise(epoch), 9.0 - noise(epoch), 1.5, 0.2, 0.6, 2.5],
+    });
     let names =
         ["circle", "triangle", "square", "pentagon", "hexagon", "star", "cross", "ring", "arrow", "heart"];
     let name = |class: usize| match names.get(class) {
@@ -69,6 +75,7 @@ fn a_run(epochs: usize, classes: usize) -> Report {
         ],
         epochs: rows.collect(),
         steps: steps.collect(),
+        times: times.collect(),
         confusion: Some(Confusion { classes: (0..classes).map(name).collect(), counts: counts.collect() }),
         samples: Samples {
             right: (0..12).map(|index| card(index, 32, true)).collect(),
@@ -202,7 +209,8 @@ fn every_point_of_a_curve_lies_inside_its_drawing() {
             }
             drawings += 1;
         }
-        let expected = if report.epochs.is_empty() { 2 * usize::from(!report.steps.is_empty()) } else { 3 };
+        let expected = usize::from(report.times.len() > 1)
+            + if report.epochs.is_empty() { 2 * usize::from(!report.steps.is_empty()) } else { 3 };
         assert_eq!(drawings, expected, "{name}");
     }
 }

@@ -63,6 +63,24 @@ impl RunFolder {
         newest.map(|path| Self { path }).ok_or_else(|| none().hint("name its folder with `--run`"))
     }
 
+    /// The run under `runs` that wrote last, of any experiment.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn latest(runs: &Path) -> Result<Self> {
+        let entries = std::fs::read_dir(runs).into_iter().flatten().flatten();
+        // Every training has a log; a race has none.
+        let modified = |file: PathBuf| std::fs::metadata(file).and_then(|file| file.modified()).ok();
+        let written =
+            |path: &PathBuf| modified(path.join("progress.json")).max(modified(path.join("log.txt")));
+        let folders = entries.map(|entry| entry.path()).filter(|path| path.join("resolved.json").is_file());
+        let latest = folders.filter_map(|path| written(&path).map(|time| (time, path))).max();
+        let none = || {
+            Error::input("there is no run").file(runs).hint("name its folder, or begin one with `kiln train`")
+        };
+        latest.map(|(_, path)| Self { path }).ok_or_else(none)
+    }
+
     /// Where a run of an experiment file goes unless `--run` says otherwise: a folder of its own, named by the time.
     pub fn fresh_path(runs: &Path, config: &Path) -> PathBuf {
         let now = jiff::Zoned::now().strftime("%Y-%m-%d-%H%M%S").to_string();

@@ -2,14 +2,19 @@
 
 mod environment;
 mod folder;
+mod lock;
 mod progress;
+mod pulse;
+mod rows;
 mod steps;
 mod summary;
 mod weights;
 
 pub use environment::environment;
 pub use folder::RunFolder;
+pub use lock::{Life, Lock};
 pub use progress::{Progress, bar};
+pub use pulse::{Pulse, Stage, Standing};
 pub use steps::Steps;
 pub use summary::write_report;
 pub use weights::BestAndLast;

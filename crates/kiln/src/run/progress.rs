@@ -18,8 +18,6 @@ pub struct Progress {
     busy: Duration,
     last: Instant,
     steps_seen: usize,
-    /// Where the time of the steps went, epochs that are done.
-    times: Times,
 }
 
 impl Progress {
@@ -35,18 +33,12 @@ impl Progress {
             busy: Duration::ZERO,
             last: now,
             steps_seen: 0,
-            times: Times::default(),
         }
     }
 
     /// Images a second over the whole run, evaluation left out.
     pub fn speed(&self) -> f64 {
         self.seen as f64 / self.busy.as_secs_f64().max(1e-9)
-    }
-
-    /// Where the time of the steps went, in percent.
-    pub fn split(&self) -> String {
-        split(&self.times)
     }
 
     fn say(&self, line: &str) {
@@ -97,7 +89,6 @@ impl<N> Observer<N> for Progress {
                 self.bar.set_message(format!("testing {}%", 100 * step / steps));
             }
             Event::Evaluated { summary, best, times, .. } => {
-                self.times += *times;
                 let line = line(summary, self.epochs, *best, self.epoch_began.elapsed(), self.speed());
                 self.say(&format!("{line}  {}", split(times)));
             }
@@ -138,10 +129,12 @@ fn line(summary: &EpochSummary, epochs: usize, best: bool, took: Duration, speed
     )
 }
 
-/// What of the steps' time was spent otherwise than on computing: waiting for data, and the loop.
+/// Where the time of the steps went, in percent; what took none is left out.
 fn split(times: &Times) -> String {
-    let percent = |part| 100.0 * times.share(part);
-    format!("data {:.1} %, loop {:.1} %", percent(times.data), percent(times.saving + times.other))
+    let percent = times.parts().map(|(name, part)| (name, format!("{:.1}", 100.0 * times.share(part))));
+    let parts = percent.iter().filter(|(_, percent)| percent != "0.0");
+    let parts: Vec<String> = parts.map(|(name, percent)| format!("{name} {percent}")).collect();
+    if parts.is_empty() { String::new() } else { parts.join(", ") + " %" }
 }
 
 /// Two figures of a speed, however slow.
@@ -165,6 +158,13 @@ mod tests {
     #[test]
     fn slow_speeds_have_two_figures_too() {
         assert_eq!([437.6, 12.3, 2.34, 0.456].map(per_second), ["438", "12", "2.3", "0.46"]);
+    }
+
+    #[test]
+    fn the_split_of_the_time_is_brief_and_whole() {
+        let [data, forward, backward] = [1, 400, 599].map(Duration::from_millis);
+        let times = Times { data, forward, backward, ..Times::default() };
+        assert_eq!(split(&times), "data 0.1, forward 40.0, backward 59.9 %");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use kiln_train::EpochSummary;
 use crate::evaluation::{Evaluation, Prediction};
 use crate::experiment::{Prepared, Source, class_name};
 use crate::report::{Confusion, EpochRow, Report, SampleCard, Samples, render};
-use crate::run::{RunFolder, Steps};
+use crate::run::{Pulse, RunFolder, Steps};
 
 /// Cards of right and of wrong test images each.
 const CARDS: usize = 12;
@@ -45,7 +45,8 @@ pub fn write_report(
             .chain(tiles.iter().map(|(name, value)| (name.to_string(), value.clone())))
             .collect(),
         epochs: epochs.collect(),
-        steps: Steps::new(run.file("steps.csv")).read()?,
+        steps: Steps::read(&run.file("steps.csv"))?,
+        times: Pulse::read(&run.file("times.csv"))?,
         confusion: Some(Confusion {
             classes: prepared.classes.clone(),
             counts: evaluation.score.confusion().rows().map(<[u64]>::to_vec).collect(),
