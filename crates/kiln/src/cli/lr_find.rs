@@ -5,15 +5,11 @@ use std::process::ExitCode;
 
 use kiln_core::{Error, Result};
 use kiln_data::Roots;
-use kiln_tasks::Classification;
 use kiln_train::RateFinder;
-use kiln_zoo::StateDict;
 use serde_json::json;
 
-use super::network::filled;
+use super::opening::Chosen;
 use super::output::Output;
-use super::train::{loader, read};
-use crate::experiment::Prepared;
 use crate::report::rates;
 use crate::run::bar;
 
@@ -24,12 +20,8 @@ use crate::run::bar;
 pub struct Args {
     /// An experiment file; its own rate and schedule do not matter
     config: PathBuf,
-    /// Change a value of the experiment: --set optimizer.name=adamw
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// Where to compute: flex, ndarray, wgpu, wgpu:0, cuda:0, …
-    #[arg(long, default_value = "flex")]
-    device: String,
+    #[command(flatten)]
+    chosen: Chosen,
     /// The lowest rate
     #[arg(long, default_value_t = 1e-6)]
     from: f64,
@@ -45,26 +37,10 @@ pub struct Args {
 }
 
 pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
-    let source = read(&args.config, &args.set)?;
-    let device = kiln_core::device(&args.device)?.autodiff();
-    let prepared = Prepared::new(&source, roots)?;
-    if let Some(absence) = prepared.absence {
-        return Err(absence);
-    }
-    let first = prepared.train.0.get(0)?;
-    prepared.takes(Some([first.image.height() as usize, first.image.width() as usize]))?;
-    let experiment = &prepared.experiment;
-    let classes = prepared.classes.len();
-    let network = match &experiment.model.weights {
-        Some(file) => filled(&prepared.entry, StateDict::read(file)?, classes, file, &device)?,
-        None => prepared.entry.init(classes, &device),
-    };
-    let train = loader(&prepared.train, experiment, true, &device)?;
-    let task = Classification {
-        num_classes: classes,
-        label_smoothing: experiment.train.label_smoothing,
-        loss: experiment.train.loss,
-    };
+    let opening = args.chosen.open(args.chosen.read(&args.config)?, roots)?;
+    opening.image_size()?;
+    let experiment = &opening.prepared.experiment;
+    let (network, task, train) = (opening.network()?, opening.task(), opening.train_loader()?);
     let finder = RateFinder { from: args.from, to: args.to, steps: args.steps, seed: experiment.seed };
     let bar = bar(args.steps as u64, "{bar:24} {pos}/{len} steps");
     let sweep =

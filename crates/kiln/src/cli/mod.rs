@@ -6,6 +6,7 @@ mod eval;
 mod lr_find;
 mod models;
 mod network;
+mod opening;
 mod output;
 mod parity;
 mod predict;

@@ -5,17 +5,15 @@ use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use burn::tensor::Device;
 use kiln_core::{Error, Kind, Result};
 use kiln_data::Roots;
-use kiln_tasks::Classification;
 use kiln_train::{EpochSummary, Event, Observer, Outcome, Saving, Trainer};
 use kiln_zoo::Classifier;
 use serde_json::json;
 
+use super::opening::{Chosen, Opening, RUNS, stop_on_interrupt};
 use super::output::{Output, table};
-use super::train::{RUNS, loader, read, stop_on_interrupt};
-use crate::experiment::{Experiment, Prepared, Racer, folder_of};
+use crate::experiment::{Experiment, Racer, folder_of};
 use crate::report::{Race, RaceLine};
 use crate::run::{Progress, RunFolder};
 
@@ -26,12 +24,8 @@ use crate::run::{Progress, RunFolder};
 pub struct Args {
     /// An experiment file with a `[[race]]`
     config: PathBuf,
-    /// Change a value of the experiment: --set train.epochs=1
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// Where to compute: flex, ndarray, wgpu, wgpu:0, cuda:0, …
-    #[arg(long, default_value = "flex")]
-    device: String,
+    #[command(flatten)]
+    chosen: Chosen,
     /// The race's folder; runs/<config>-<time> if left out
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
@@ -49,27 +43,22 @@ struct Finish {
 }
 
 pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
-    let source = read(&args.config, &args.set)?;
-    let device = kiln_core::device(&args.device)?;
-    let prepared = Prepared::new(&source, roots)?;
+    let opening = args.chosen.open(args.chosen.read(&args.config)?, roots)?;
+    let Opening { source, prepared, .. } = &opening;
     let race = &prepared.experiment.race;
     if race.is_empty() {
         let error = Error::input("has no `[[race]]`").file(source.path());
         return Err(error.hint("as in `configs/races/optimizers.toml`"));
     }
-    if let Some(absence) = prepared.absence {
-        return Err(absence);
-    }
-    let first = prepared.test.0.get(0)?;
-    prepared.takes(Some([first.image.height() as usize, first.image.width() as usize]))?;
+    opening.image_size()?;
     let stop = stop_on_interrupt()?;
     let path = args.run.unwrap_or_else(|| RunFolder::fresh_path(Path::new(RUNS), &args.config));
-    let run = RunFolder::create(path, &source, &prepared.experiment)?;
+    let run = RunFolder::create(path, source, &prepared.experiment)?;
 
     let mut done = Vec::new();
     for racer in race {
         eprintln!("{} ({} of {})", racer.name, done.len() + 1, race.len());
-        let Some(finish) = one(racer, &prepared, &device, &run, &stop)? else { break };
+        let Some(finish) = one(racer, &opening, &run, &stop)? else { break };
         if let Some(why) = &finish.fell {
             eprintln!("{why}");
         }
@@ -90,19 +79,9 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
 }
 
 /// Trains by one racer; nothing if it was asked to stop.
-fn one(
-    racer: &Racer,
-    prepared: &Prepared,
-    device: &Device,
-    run: &RunFolder,
-    stop: &AtomicBool,
-) -> Result<Option<Finish>> {
-    let experiment = &prepared.experiment;
-    let training_device = device.clone().autodiff();
-    let classes = prepared.classes.len();
-    let network = prepared.entry.init(classes, &training_device);
-    let train = loader(&prepared.train, experiment, true, &training_device)?;
-    let test = loader(&prepared.test, experiment, false, device)?;
+fn one(racer: &Racer, opening: &Opening, run: &RunFolder, stop: &AtomicBool) -> Result<Option<Finish>> {
+    let experiment = &opening.prepared.experiment;
+    let (train, test) = (opening.train_loader()?, opening.test_loader()?);
     let trainer = Trainer {
         run: run.file(&folder_of(&racer.name)),
         length: experiment.train.length,
@@ -114,15 +93,10 @@ fn one(
         saving: Saving { keep: 1, ..Saving::default() },
         resume: false,
     };
-    let task = Classification {
-        num_classes: classes,
-        label_smoothing: experiment.train.label_smoothing,
-        loss: experiment.train.loss,
-    };
     let (mut course, mut progress) = (Course::default(), Progress::new());
     let mut observers: [&mut dyn Observer<Classifier>; 2] = [&mut course, &mut progress];
     let began = Instant::now();
-    let fit = trainer.fit(network, &task, &train, &test, &mut observers, stop);
+    let fit = trainer.fit(opening.fresh(), &opening.task(), &train, &test, &mut observers, stop);
     let seconds = began.elapsed().as_secs_f64();
     let fell = match fit {
         Ok(fit) if fit.outcome == Outcome::Interrupted => return Ok(None),

@@ -2,22 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use burn::tensor::Device;
 use kiln_core::{Error, Result, learnable_parameters};
-use kiln_data::{Batching, Loader, LoaderOptions, Roots};
-use kiln_tasks::Classification;
+use kiln_data::{Loader, Roots};
 use kiln_train::{EpochSummary, Fit, Log, MetricsFiles, Observer, Outcome, Trainer};
 use kiln_zoo::{Classifier, StateDict};
 use serde_json::{Map, Value, json};
 
-use super::network::filled;
+use super::opening::{Chosen, Opening, QUICKSTART, RUNS, stop_on_interrupt};
 use super::output::{Output, thousands};
 use crate::evaluation::evaluate;
-use crate::experiment::{Experiment, Images, Prepared, Source};
+use crate::experiment::{Experiment, Source};
 use crate::run::{BestAndLast, Progress, RunFolder, Steps, environment, write_report};
 
 /// Run an experiment; without CONFIG the quickstart, on generated data
@@ -27,12 +23,8 @@ use crate::run::{BestAndLast, Progress, RunFolder, Steps, environment, write_rep
 pub struct Args {
     /// An experiment file, or the resolved.json of an earlier run
     config: Option<PathBuf>,
-    /// Change a value of the experiment: --set train.lr=0.05
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// Where to compute: flex, ndarray, wgpu, wgpu:0, cuda:0, …
-    #[arg(long, default_value = "flex")]
-    device: String,
+    #[command(flatten)]
+    chosen: Chosen,
     /// The run's folder; runs/<config>-<time> if left out
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
@@ -44,50 +36,33 @@ pub struct Args {
     check: bool,
 }
 
-const QUICKSTART: &str = "configs/quickstart.toml";
-pub(super) const RUNS: &str = "runs";
-
 pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     let config = args.config.clone().unwrap_or_else(|| PathBuf::from(QUICKSTART));
     let resumed = resumed_run(&args, &config)?;
     let source = match &resumed {
         Some(run) => Source::read(&run.file("resolved.json"))?,
-        None => read(&config, &args.set)?,
+        None => args.chosen.read(&config)?,
     };
-    let device = kiln_core::device(&args.device)?;
-    let prepared = Prepared::new(&source, roots)?;
-    let training_device = device.clone().autodiff();
+    let opening = args.chosen.open(source, roots)?;
     // A run that was killed before its first checkpoint begins anew.
     let goes_on = match &resumed {
         Some(run) => kiln_train::latest(run.path())?.is_some(),
         None => false,
     };
-    let network = match &prepared.experiment.model.weights {
-        Some(file) if !goes_on => {
-            filled(&prepared.entry, StateDict::read(file)?, prepared.classes.len(), file, &training_device)?
-        }
-        _ => prepared.entry.init(prepared.classes.len(), &training_device),
-    };
+    let network = if goes_on { opening.fresh() } else { opening.network()? };
     if args.check {
-        checked(&source, &prepared, output);
+        checked(&opening, output);
         return Ok(ExitCode::SUCCESS);
     }
-    if let Some(absence) = prepared.absence {
-        return Err(absence);
-    }
-
-    let first = prepared.test.0.get(0)?;
-    let size = [first.image.height() as usize, first.image.width() as usize];
-    let preprocessing = prepared.preprocessing(size);
-    prepared.takes(Some(size))?;
-    let train = loader(&prepared.train, &prepared.experiment, true, &training_device)?;
-    let test = loader(&prepared.test, &prepared.experiment, false, &device)?;
+    let size = opening.image_size()?;
+    let (train, test) = (opening.train_loader()?, opening.test_loader()?);
+    let Opening { source, prepared, device, .. } = &opening;
     let stop = stop_on_interrupt()?;
     let run = match resumed {
         Some(run) => run,
         None => {
             let path = args.run.unwrap_or_else(|| RunFolder::fresh_path(Path::new(RUNS), &config));
-            RunFolder::create(path, &source, &prepared.experiment)?
+            RunFolder::create(path, source, &prepared.experiment)?
         }
     };
 
@@ -101,7 +76,7 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
         data.name,
         run.path().display(),
     );
-    let environment = environment(&args.device);
+    let environment = environment(&args.chosen.device);
     let mut log = Log::open(run.path())?;
     for (name, value) in &environment {
         log.line(&format!("{name}: {value}"))?;
@@ -117,23 +92,22 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
         saving: plan.saving(),
         resume: goes_on,
     };
-    let (label_smoothing, loss) = (plan.label_smoothing, plan.loss);
-    let task = Classification { num_classes: classes, label_smoothing, loss };
     let mut progress = Progress::new();
     let mut metrics = MetricsFiles::new(run.path());
     let mut steps = Steps::new(run.file("steps.csv"));
+    let preprocessing = prepared.preprocessing(size);
     let mut weights = BestAndLast { run: run.path().to_path_buf(), preprocessing };
     let mut observers: [&mut dyn Observer<Classifier>; 5] =
         [&mut progress, &mut metrics, &mut steps, &mut log, &mut weights];
     let began = Instant::now();
-    let fit = trainer.fit(network, &task, &train, &test, &mut observers, &stop)?;
+    let fit = trainer.fit(network, &opening.task(), &train, &test, &mut observers, &stop)?;
     let seconds = began.elapsed().as_secs_f64();
     left_out(&train, &mut log)?;
     left_out(&test, &mut log)?;
 
     if let Some(best) = fit.best() {
         let file = run.file("best.safetensors");
-        let network = prepared.entry.init(classes, &device);
+        let network = prepared.entry.init(classes, device);
         let network = kiln_zoo::load(network, &prepared.entry, StateDict::read(&file)?, &file)?;
         let evaluation = evaluate(&network, classes, &test, |_| ())?;
         let tiles = [
@@ -144,7 +118,7 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
             ("Images a second", format!("{:.0}", progress.speed())),
             ("Steps' time", progress.split()),
         ];
-        write_report(&run, &source, &prepared, &fit.history, &evaluation, &tiles, environment)?;
+        write_report(&run, source, prepared, &fit.history, &evaluation, &tiles, environment)?;
     }
     answer(&run, &fit, seconds, output);
     Ok(ExitCode::SUCCESS)
@@ -155,7 +129,7 @@ fn resumed_run(args: &Args, config: &Path) -> Result<Option<RunFolder>> {
     if !args.resume {
         return Ok(None);
     }
-    if !args.set.is_empty() || (args.config.is_some() && args.run.is_some()) {
+    if !args.chosen.set.is_empty() || (args.config.is_some() && args.run.is_some()) {
         let error =
             Error::input("a run goes on as it began: `--resume` takes no other experiment and no `--set`");
         return Err(error.hint("leave out CONFIG and `--set`"));
@@ -166,7 +140,7 @@ fn resumed_run(args: &Args, config: &Path) -> Result<Option<RunFolder>> {
     }
 }
 
-fn checked(source: &Source, prepared: &Prepared, output: &Output) {
+fn checked(Opening { source, prepared, .. }: &Opening, output: &Output) {
     let Experiment { model, data, .. } = &prepared.experiment;
     let mut line = format!(
         "{}: good; {} learns from {} images of {} and is tried on {}",
@@ -184,26 +158,6 @@ fn checked(source: &Source, prepared: &Prepared, output: &Output) {
         "data_is_here": prepared.absence.is_none(),
     });
     output.answer(&line, object);
-}
-
-/// Batches to learn from, or to be tried on.
-pub(super) fn loader(
-    images: &Images,
-    experiment: &Experiment,
-    learn: bool,
-    device: &Device,
-) -> Result<Loader> {
-    let options = LoaderOptions {
-        batch_size: experiment.train.batch_size,
-        seed: experiment.seed,
-        shuffle: learn,
-        drop_last: learn && experiment.train.drop_last,
-        workers: experiment.data.workers,
-        on_corrupt: experiment.data.on_corrupt,
-        batching: if learn { experiment.data.train_batches.clone() } else { Batching::default() },
-    };
-    let (dataset, pipeline) = images;
-    Loader::new(Arc::clone(dataset), pipeline.clone(), options, device.clone())
 }
 
 /// Says how many images could not be read.
@@ -247,32 +201,6 @@ fn answer(run: &RunFolder, fit: &Fit<Classifier>, seconds: f64, output: &Output)
         "report": report.exists().then_some(report),
     });
     output.answer(&lines, object);
-}
-
-/// The quickstart is in the program, so that an installed `kiln` has it too.
-pub(super) fn read(config: &Path, sets: &[String]) -> Result<Source> {
-    let mut source = match config == Path::new(QUICKSTART) && !config.exists() {
-        true => Source::parse(config, include_str!("../../../../configs/quickstart.toml").to_string())?,
-        false => Source::read(config)?,
-    };
-    for assignment in sets {
-        source.set(assignment)?;
-    }
-    Ok(source)
-}
-
-/// A flag that Ctrl-C sets; a second Ctrl-C ends the process at once.
-pub(super) fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        eprintln!("\nstopping after this step (once more: at once)");
-    })
-    .map_err(|why| Error::failure(format!("Ctrl-C cannot be caught: {why}")))?;
-    Ok(stop)
 }
 
 fn summary(epoch: &EpochSummary, loss: bool) -> Value {
