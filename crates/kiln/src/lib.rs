@@ -2,8 +2,10 @@
 //!
 //! The only crate that knows all the others: data, networks, tasks and the training loop meet here.
 
+pub mod batch_size;
 pub mod cli;
 pub mod evaluation;
 pub mod experiment;
+pub mod machine;
 pub mod report;
 pub mod run;
