@@ -35,7 +35,7 @@ impl Line {
         let sum =
             |at: usize| points.iter().map(|point| (point[0] - x) * (point[at] - [x, y][at])).sum::<f64>();
         let per_image = sum(1) / sum(0);
-        (points.len() > 1 && per_image > 0.0).then(|| Self { fixed: y - per_image * x, per_image })
+        (points.len() > 1 && per_image > 0.0).then_some(Self { fixed: y - per_image * x, per_image })
     }
 
     /// Bytes of a batch.
@@ -130,7 +130,7 @@ impl Search {
         let fitting = || trials.iter().filter(|trial| self.fits(trial));
         let best = fitting().filter_map(|trial| trial.speed).fold(0.0, f64::max);
         let fast = fitting().find(|trial| trial.speed.is_some_and(|speed| speed >= ENOUGH * best));
-        let (Some(largest), Some(fast)) = (fitting().last().copied(), fast.copied()) else {
+        let (Some(largest), Some(fast)) = (fitting().next_back().copied(), fast.copied()) else {
             return Err(self.too_small(&trials));
         };
         Ok(Found { trials, line, largest, fast })
@@ -178,8 +178,8 @@ mod tests {
 
     #[test]
     fn the_line_goes_through_the_middle_of_the_points() {
-        // 100 + 3 x at 1, 2 and 4, the middle one 6 higher: the mean is 2 higher, 109 + 2 at 7 / 3. Distances from 7 / 3 are -4, -1 and
-        // 5 thirds, so that the slope is higher by 6 * (-1 / 3) / (42 / 9) = -3 / 7: 18 / 7; the rest is 111 - 6 = 105.
+        // 100 + 3 x at 1, 2 and 4, the middle one 6 higher: at their mean, 7 / 3, it is 107 and 2 more. Distances from the mean are -4,
+        // -1 and 5 thirds, so that the slope is higher by 6 * (-1 / 3) / (42 / 9) = -3 / 7: 18 / 7; the rest is 109 - 6 = 103.
         let line = Line::through(&[[1.0, 103.0], [2.0, 112.0], [4.0, 112.0]]).expect("it rises");
         assert!((line.per_image - 18.0 / 7.0).abs() < 1e-12, "{line:?}");
         assert!((line.fixed - 103.0).abs() < 1e-12, "{line:?}");
