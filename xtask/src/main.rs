@@ -18,11 +18,13 @@ of the project:
   tidy [--write]               the layout rules alone; --write renews the README's table of models
   docs                         the documentation, in target/doc
   bench train|eval|memory      our times and memory beside PyTorch's: --peer-python PATH, --help
+  bench loop [--check]         what of a training step computes nothing, and whether memory grows
 
 of the library, run by `kiln` (built first; `cargo xtask VERB --help` explains each):
   train [CONFIG]               runs an experiment; without CONFIG the quickstart
   watch [RUN]                  a page of a run while it goes on
   race, lr-find                one network by several optimizers; the rate at which the loss falls fastest
+  batch-size, noise-scale      the largest batch that fits into memory; how large a batch pays
   eval, predict                scores a run or a weight file; names what images show
   models, parity               the registry; agreement with reference outputs
   data                         data sets: list, check, fetch, view, anchors

@@ -1,6 +1,7 @@
 //! `kiln-bench`, which `cargo xtask bench` runs: Kiln's times and memory beside those of PyTorch and ONNX Runtime.
 
 mod layer;
+mod looped;
 mod memory;
 mod network;
 mod pace;
@@ -63,6 +64,11 @@ enum Verb {
         #[command(flatten)]
         what: What,
     },
+    /// The training loop on generated JPEG files: the share of time that computes nothing, and whether memory grows, on Linux
+    ///
+    /// Example: cargo xtask bench loop --check; for memory, which takes many steps: --model cifar10-resnet20 --side 32 --batch 8
+    /// --steps 2000
+    Loop(looped::Setting),
     /// A few training steps of the network of that row; prints how much memory they took
     #[command(hide = true)]
     Peak { name: String },
@@ -118,6 +124,7 @@ fn run(verb: Verb) -> Result<()> {
             times(&what, &how, "forward pass", Column::OnnxRuntime, [passes, Vec::new()])
         }
         Verb::Memory { what } => memories(&what),
+        Verb::Loop(setting) => looped::run(&setting),
         Verb::Peak { name } => {
             let work = TRAINED.into_iter().find(|work| work.name() == name);
             let work = work.ok_or_else(|| Error::input(format!("`{name}` is no row")))?;

@@ -32,12 +32,13 @@ impl Memory {
 
     /// What the steps added, in MiB.
     fn added(&self) -> f64 {
-        mebibytes(self.peak.saturating_sub(self.baseline))
+        mebibytes(self.peak.saturating_sub(self.baseline) as f64)
     }
 }
 
-fn mebibytes(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
+/// Bytes in MiB.
+pub fn mebibytes(bytes: f64) -> f64 {
+    bytes / f64::from(1 << 20)
 }
 
 /// Takes a few steps and prints what this process, which has done nothing else, needed for them.
@@ -55,7 +56,10 @@ pub fn peak(mut training: Training) -> Result<()> {
 }
 
 /// Bytes of one line of the process's status.
-fn status(key: &str) -> Result<u64> {
+///
+/// # Errors
+/// A system that does not say.
+pub fn status(key: &str) -> Result<u64> {
     let text = std::fs::read_to_string(STATUS).map_err(|why| Error::unreadable(STATUS, &why))?;
     bytes(&text, key).ok_or_else(|| Error::input(format!("no `{key}` in it")).file(STATUS))
 }
@@ -126,8 +130,8 @@ impl Row {
         let (peer, layout) = self.peer.unzip();
         json!({
             "name": self.name, "ours_mib": self.ours.added(), "peer_mib": peer.map(|peer| peer.added()),
-            "ratio": self.ratio(), "peer_layout": layout, "ours_peak_mib": mebibytes(self.ours.peak),
-            "peer_peak_mib": peer.map(|peer| mebibytes(peer.peak)),
+            "ratio": self.ratio(), "peer_layout": layout, "ours_peak_mib": mebibytes(self.ours.peak as f64),
+            "peer_peak_mib": peer.map(|peer| mebibytes(peer.peak as f64)),
         })
     }
 
@@ -143,8 +147,8 @@ impl Row {
             self.ours.added(),
             show(peer.map(|peer| peer.added()), 0),
             show(self.ratio(), 2),
-            mebibytes(self.ours.peak),
-            show(peer.map(|peer| mebibytes(peer.peak)), 0),
+            mebibytes(self.ours.peak as f64),
+            show(peer.map(|peer| mebibytes(peer.peak as f64)), 0),
             layout.unwrap_or_default(),
         );
         line.trim_end().to_string()

@@ -49,3 +49,20 @@ fn our_side_is_measured_alone_where_no_other_is_given() {
     assert!(rows[0]["ours_ms"].as_f64().unwrap() > 0.0);
     assert!(rows[0]["peer_ms"].is_null() && object["geomean"].is_null());
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_long_run_on_jpeg_files_takes_no_more_memory_than_a_short_one() {
+    // 40 epochs of 40 files; the first look comes after eight of them, when everything has been in memory.
+    let steps = ["--batch", "4", "--files", "40", "--steps", "400"];
+    let output =
+        bench(&[&["loop", "--json", "--model", "cifar10-resnet20", "--side", "16"], &steps[..]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let [early, end] = ["early_mib", "end_mib"].map(|key| object[key].as_f64().unwrap());
+    // Between the looks are 320 steps: their batches would be 3.8 MiB, their gradients 330.
+    assert!(early > 10.0 && end < early + 4.0, "{object}");
+    let shares: f64 =
+        object["shares"].as_object().unwrap().values().map(|share| share.as_f64().unwrap()).sum();
+    assert!((shares - 1.0).abs() < 1e-6, "{object}");
+}

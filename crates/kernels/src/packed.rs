@@ -5,7 +5,7 @@
 //! packed for keeping when they are met the second time.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 use burn::tensor::Bytes;
 
@@ -13,11 +13,24 @@ use crate::conv::{Conv, Packed, pack};
 use crate::isa::Isa;
 use crate::tensor::{FlexTensor, values};
 
-/// Weights that were met. What tells them is the address of their memory, which is no one else's while it is pointed to,
-/// be it weakly; and memory that is written to is not shared, so that a writer leaves that address.
-static MET: Mutex<Option<HashMap<usize, Met>>> = Mutex::new(None);
+static MET: LazyLock<Mutex<Met>> = LazyLock::new(Mutex::default);
 
+/// So many meetings after the last look, weights that died are looked for.
+const MEETINGS: usize = 64;
+
+/// Weights that were met, by the address of their memory, which is no one else's while it is pointed to, be it weakly; and
+/// memory that is written to is not shared, so that a writer leaves that address.
+///
+/// Those of a network that died are given back when another is met, and while one is at work; a program that convolves no more
+/// keeps the last ones.
+#[derive(Default)]
 struct Met {
+    known: HashMap<usize, Known>,
+    /// Since weights that died were looked for.
+    meetings: usize,
+}
+
+struct Known {
     weights: Weak<Bytes>,
     /// As the convolution they were met in wants them; nothing after the first time.
     packed: Vec<(Wanted, Option<Arc<Packed>>)>,
@@ -31,6 +44,13 @@ struct Wanted {
     at_points: bool,
 }
 
+/// What is known of weights that are met.
+enum Meeting {
+    First,
+    Again,
+    Packed(Arc<Packed>),
+}
+
 /// The packed weights, if they were met before; `weight` is in order.
 pub fn packed(isa: Isa, conv: &Conv, weight: &FlexTensor) -> Option<Arc<Packed>> {
     if conv.groups > 1 {
@@ -40,25 +60,52 @@ pub fn packed(isa: Isa, conv: &Conv, weight: &FlexTensor) -> Option<Arc<Packed>>
     let shape = [output, input, conv.kernel[0], conv.kernel[1]];
     let wanted = Wanted { isa, shape, at_points: conv.is_at_points() };
     let weights = weight.data_arc();
-    let mut met = MET.lock().unwrap_or_else(PoisonError::into_inner);
-    let met = met.get_or_insert_default();
-    let address = Arc::as_ptr(&weights) as usize;
-    if !met.contains_key(&address) {
-        met.retain(|_, met| met.weights.strong_count() > 0);
+    let meeting = met().meet(&weights, wanted);
+    match meeting {
+        Meeting::First => None,
+        Meeting::Packed(packed) => Some(packed),
+        // Others go on meanwhile. Where two pack the same weights at once, the first to be done is kept.
+        Meeting::Again => {
+            let packed = Arc::new(pack(isa, conv, values(weight))?);
+            Some(met().keep(&weights, wanted, packed))
+        }
     }
-    let new = || Met { weights: Arc::downgrade(&weights), packed: Vec::new() };
-    let known = &mut met.entry(address).or_insert_with(new).packed;
-    match known.iter_mut().find(|(other, _)| *other == wanted) {
-        None => {
-            known.push((wanted, None));
-            None
+}
+
+fn met() -> MutexGuard<'static, Met> {
+    MET.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Met {
+    fn meet(&mut self, weights: &Arc<Bytes>, wanted: Wanted) -> Meeting {
+        self.meetings += 1;
+        let address = Arc::as_ptr(weights) as usize;
+        if self.meetings >= MEETINGS || !self.known.contains_key(&address) {
+            self.known.retain(|_, known| known.weights.strong_count() > 0);
+            self.meetings = 0;
         }
-        Some((_, kept)) => {
-            if kept.is_none() {
-                *kept = pack(isa, conv, values(weight)).map(Arc::new);
-            }
-            kept.clone()
+        match self.place(weights, wanted) {
+            (false, _) => Meeting::First,
+            (true, Some(packed)) => Meeting::Packed(Arc::clone(packed)),
+            (true, None) => Meeting::Again,
         }
+    }
+
+    fn keep(&mut self, weights: &Arc<Bytes>, wanted: Wanted, packed: Arc<Packed>) -> Arc<Packed> {
+        let (_, place) = self.place(weights, wanted);
+        Arc::clone(place.get_or_insert(packed))
+    }
+
+    /// Where weights are kept in this order, and whether there was such a place before.
+    fn place(&mut self, weights: &Arc<Bytes>, wanted: Wanted) -> (bool, &mut Option<Arc<Packed>>) {
+        let new = || Known { weights: Arc::downgrade(weights), packed: Vec::new() };
+        let orders = &mut self.known.entry(Arc::as_ptr(weights) as usize).or_insert_with(new).packed;
+        let at = orders.iter().position(|(other, _)| *other == wanted);
+        if at.is_none() {
+            orders.push((wanted, None));
+        }
+        let at_or_last = at.unwrap_or(orders.len() - 1);
+        (at.is_some(), &mut orders[at_or_last].1)
     }
 }
 
@@ -97,5 +144,17 @@ mod tests {
         let other = overwrite(weight.clone(), |values| values[0] = 3.0);
         assert!(packed(isa, &conv(), &other).is_none());
         assert!(packed(isa, &conv(), &weight).is_some());
+    }
+    #[test]
+    fn weights_that_died_are_given_back_while_others_are_at_work() {
+        let isa = Isa::best();
+        let [dies, lives] = [1.0, 2.0].map(|value| in_order_of(vec![value; 6], &[3, 2, 1, 1]));
+        let kept = [&dies, &lives].map(|weight| {
+            packed(isa, &conv(), weight);
+            Arc::downgrade(&packed(isa, &conv(), weight).expect("met before"))
+        });
+        drop(dies);
+        (0..MEETINGS).for_each(|_| _ = packed(isa, &conv(), &lives));
+        assert_eq!(kept.map(|packed| packed.strong_count()), [0, 1]);
     }
 }

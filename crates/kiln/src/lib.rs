@@ -2,9 +2,11 @@
 //!
 //! The only crate that knows all the others: data, networks, tasks and the training loop meet here.
 
+pub mod batch_size;
 pub mod cli;
 pub mod evaluation;
 pub mod experiment;
+pub mod machine;
 pub mod report;
 pub mod run;
 pub mod watch;

@@ -7,18 +7,19 @@ mod kiln;
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kiln::Kiln;
 
-/// A run of a second or two that has everything which could be lost: momentum, an average, accumulation, augmentation, a
+/// A run of a second that has everything which could be lost: momentum, an average, accumulation, augmentation, a
 /// schedule, a part that is frozen for a while.
 const RUN: &str = "\
 seed = 3
 
 [data]
 name = \"shapes\"
-train_items = 64
+train_items = 32
 test_items = 16
 image_size = 24
 train_transforms = [{ name = \"horizontal-flip\" }]
@@ -77,6 +78,21 @@ fn same(kiln: &Kiln, run: &str, whole: &[Vec<u8>], what: &str) {
     }
 }
 
+/// What the run is worth that nothing happened to, and how long it took; all tests hold theirs against the same one.
+fn unbroken() -> &'static (Vec<Vec<u8>>, Duration) {
+    static WHOLE: OnceLock<(Vec<Vec<u8>>, Duration)> = OnceLock::new();
+    WHOLE.get_or_init(|| {
+        let kiln = house();
+        let began = Instant::now();
+        finished(&kiln.run(&[&START[..], &["--run", "whole"]].concat()));
+        let length = began.elapsed();
+        // Two batches of 4 of 32 images are a step: 4 steps an epoch, 20 in all, and a header.
+        assert_eq!(kiln.lines("whole/steps.csv"), 21);
+        assert_eq!(kiln.lines("whole/metrics.csv"), 6);
+        (result(&kiln, "whole"), length)
+    })
+}
+
 /// Numbers that nobody chose; the first is printed, so that a failure can be repeated.
 struct Chance(u64);
 
@@ -98,14 +114,7 @@ impl Chance {
 #[test]
 fn a_run_that_is_killed_at_ten_moments_and_resumed_equals_the_unbroken_run() {
     let kiln = house();
-    let began = Instant::now();
-    finished(&kiln.run(&[&START[..], &["--run", "whole"]].concat()));
-    let length = began.elapsed();
-    let whole = result(&kiln, "whole");
-    // Two batches of 4 of 64 images are a step: 8 steps an epoch, 40 in all, and a header.
-    assert_eq!(kiln.lines("whole/steps.csv"), 41);
-    assert_eq!(kiln.lines("whole/metrics.csv"), 6);
-
+    let (whole, length) = unbroken();
     let mut chance = Chance::new();
     let (mut kills, mut in_checkpoints, mut runs) = (0, 0, 0);
     while kills < 10 {
@@ -143,7 +152,7 @@ fn a_run_that_is_killed_at_ten_moments_and_resumed_equals_the_unbroken_run() {
         }
         if kiln.path(&format!("{run}/resolved.json")).exists() {
             finished(&kiln.run(&["train", "--resume", "--run", &run]));
-            same(&kiln, &run, &whole, &run);
+            same(&kiln, &run, whole, &run);
         }
     }
     println!("{kills} kills, {in_checkpoints} of them in a checkpoint, in {runs} runs");
@@ -153,12 +162,11 @@ fn a_run_that_is_killed_at_ten_moments_and_resumed_equals_the_unbroken_run() {
 #[test]
 fn the_number_of_workers_changes_nothing_and_a_second_run_is_the_same() {
     let kiln = house();
-    finished(&kiln.run(&[&START[..], &["--run", "first"]].concat()));
-    let first = result(&kiln, "first");
+    let (first, _) = unbroken();
     for (workers, run) in [("0", "none"), ("1", "one"), ("2", "two")] {
         let workers = format!("data.workers={workers}");
         finished(&kiln.run(&[&START[..], &["--run", run, "--set", &workers]].concat()));
-        same(&kiln, run, &first, &workers);
+        same(&kiln, run, first, &workers);
     }
 }
 
@@ -185,8 +193,7 @@ fn checkpoints(kiln: &Kiln, run: &str) -> Vec<String> {
 #[test]
 fn a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so() {
     let kiln = house();
-    finished(&kiln.run(&[&START[..], &["--run", "whole"]].concat()));
-    let whole = result(&kiln, "whole");
+    let (whole, _) = unbroken();
     for (file, run) in
         [("network.bpk", "a"), ("optimizer.safetensors", "b"), ("average.bpk", "c"), ("state.json", "d")]
     {
@@ -205,7 +212,7 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so() {
         assert_eq!(notes.len(), 1, "{text}");
         assert!(notes[0].contains(&damaged) && notes[0].contains("the checkpoint is damaged"), "{text}");
         assert!(notes[0].ends_with(&format!("going on from {run}/checkpoints/{before}")), "{text}");
-        same(&kiln, run, &whole, file);
+        same(&kiln, run, whole, file);
     }
     // With no checkpoint that is whole there is nothing to go on from.
     for name in checkpoints(&kiln, "d") {
@@ -281,15 +288,14 @@ fn stops_cleanly(kiln: &Kiln, run: &str, output: &Output, whole: &[Vec<u8>]) {
 #[test]
 fn a_full_disk_stops_a_run_and_keeps_what_was_there() {
     let kiln = house();
-    finished(&kiln.run(&[&START[..], &["--run", "whole"]].concat()));
-    let whole = result(&kiln, "whole");
+    let (whole, _) = unbroken();
     let program = env!("CARGO_BIN_EXE_kiln");
 
     // No file may be longer than 1000 * 512 bytes: the weights, 270,000 numbers of four bytes, are.
     killed(&kiln, "limited");
     let script = format!("trap '' XFSZ; ulimit -f 1000; exec '{program}' train --resume --run limited");
     let output = Command::new("sh").args(["-c", &script]).current_dir(kiln.path("")).output().unwrap();
-    stops_cleanly(&kiln, "limited", &output, &whole);
+    stops_cleanly(&kiln, "limited", &output, whole);
 
     // A disk of 11 MB. The run needs 3.3 MB of weights and three checkpoints, the third being written, of 3.3 MB each.
     std::fs::create_dir(kiln.path("disk")).unwrap();
@@ -302,7 +308,7 @@ fn a_full_disk_stops_a_run_and_keeps_what_was_there() {
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     let copied = Command::new("cp").args(["-a", "disk/run", "moved"]).current_dir(kiln.path("")).status();
     assert!(copied.unwrap().success());
-    stops_cleanly(&kiln, "moved", &output, &whole);
+    stops_cleanly(&kiln, "moved", &output, whole);
 }
 
 /// A small disk in memory, for as long as this lives.

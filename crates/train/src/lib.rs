@@ -15,6 +15,7 @@ mod fit;
 mod freeze;
 mod log;
 mod metrics;
+mod noise;
 mod optimizer;
 mod recipe;
 mod sam;
@@ -36,6 +37,7 @@ pub use fit::{Fit, Length, Outcome, Trainer};
 pub use freeze::Freeze;
 pub use log::Log;
 pub use metrics::MetricsFiles;
+pub use noise::{Estimate, GradientNoise, Moments, NoiseProbe};
 pub use optimizer::{
     Adadelta, Adagrad, Adam, AdamW, Adamax, Group, Lamb, Lars, LayerDecay, Lion, NAdam, Optimizer,
     OptimizerConfig, RAdam, RmsProp, Rule, Sgd, Swats,

@@ -120,7 +120,11 @@ impl<T: Task> Learner<'_, T> {
 }
 
 /// Gradients added up; where one side has none, the other's.
-fn added<M: Module>(module: &M, sum: GradientsParams, gradients: GradientsParams) -> GradientsParams {
+pub(crate) fn added<M: Module>(
+    module: &M,
+    sum: GradientsParams,
+    gradients: GradientsParams,
+) -> GradientsParams {
     struct Add {
         sum: GradientsParams,
         gradients: GradientsParams,

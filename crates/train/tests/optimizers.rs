@@ -1,6 +1,6 @@
 //! Optimizers beside PyTorch's and beside their papers.
 
-use std::path::Path;
+mod traces;
 
 use burn::module::Param;
 use burn::optim::GradientsParams;
@@ -8,6 +8,7 @@ use burn::prelude::*;
 use burn::tensor::{DType, TensorData};
 use kiln_train::OptimizerConfig;
 use serde_json::{Value, json};
+use traces::{numbers, shared};
 
 /// A network of one flat parameter.
 #[derive(Module, Debug)]
@@ -46,22 +47,6 @@ fn trace(
         flat.values()
     });
     rows.collect()
-}
-
-fn numbers(value: &Value) -> Vec<f64> {
-    value.as_array().expect("a list").iter().map(|number| number.as_f64().expect("a number")).collect()
-}
-
-/// The traces beside the project, in a folder of ours or of one around it.
-fn shared() -> Option<Value> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let places = here.ancestors().map(|folder| folder.join("shared/optim/traces.json"));
-    let Some(path) = places.into_iter().find(|path| path.exists()) else {
-        println!("skipped: shared/optim/traces.json is not there");
-        return None;
-    };
-    let bytes = std::fs::read(path).expect("readable");
-    Some(serde_json::from_slice(&bytes).expect("traces are JSON"))
 }
 
 #[test]

@@ -1,29 +1,14 @@
 //! Schedules beside PyTorch's and beside arithmetic.
 
-use std::path::Path;
+mod traces;
 
 use kiln_train::{EpochSummary, Schedule, ScheduleConfig};
 use serde_json::{Value, json};
+use traces::{numbers, shared};
 
 fn schedule(config: Value, base: f64, steps_per_epoch: usize, steps: usize) -> Schedule {
     let config: ScheduleConfig = serde_json::from_value(config).expect("a config");
     config.resolve(base, steps_per_epoch, steps).expect("sane options")
-}
-
-fn numbers(value: &Value) -> Vec<f64> {
-    value.as_array().expect("a list").iter().map(|number| number.as_f64().expect("a number")).collect()
-}
-
-/// The traces beside the project, in a folder of ours or of one around it.
-fn shared() -> Option<Value> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let places = here.ancestors().map(|folder| folder.join("shared/optim/traces.json"));
-    let Some(path) = places.into_iter().find(|path| path.exists()) else {
-        println!("skipped: shared/optim/traces.json is not there");
-        return None;
-    };
-    let bytes = std::fs::read(path).expect("readable");
-    Some(serde_json::from_slice(&bytes).expect("traces are JSON"))
 }
 
 /// Epochs of one step each, with these test losses and scores.

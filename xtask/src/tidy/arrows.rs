@@ -21,7 +21,10 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("kiln-graph", &["kiln-core", "kiln-nn"]),
     ("kiln-explain", &["kiln-core", "kiln-nn", "kiln-graph"]),
     ("kiln", &[ANY]),
-    ("kiln-bench", &["kiln-core", "kiln-kernels", "kiln-nn", "kiln-tasks", "kiln-train", "kiln-zoo"]),
+    (
+        "kiln-bench",
+        &["kiln-core", "kiln-data", "kiln-kernels", "kiln-nn", "kiln-tasks", "kiln-train", "kiln-zoo"],
+    ),
     ("xtask", &[]),
 ];
 

@@ -126,7 +126,7 @@ impl Piece<'_> {
                             Some(_) => packed[tile * pitch..].as_ptr(),
                             None => self.x.as_ptr().wrapping_add(first),
                         };
-                        // SAFETY: `Grid::inputs` gives places with `depth` floats in `x`, and `pack_inputs` keeps those of
+                        // SAFETY: `Grid::met` gives places with `depth` floats in `x`, and `pack_inputs` keeps those of
                         // the tile; `flat` has a row for every output.
                         unsafe {
                             let size = [size, vectors];

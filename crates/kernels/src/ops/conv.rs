@@ -73,19 +73,6 @@ fn settings(x: [usize; 4], weight: [usize; 4], options: &ConvOptions<2>) -> Conv
     }
 }
 
-fn convolve(
-    x: FlexTensor,
-    weight: FlexTensor,
-    bias: Option<FlexTensor>,
-    options: ConvOptions<2>,
-) -> FlexTensor {
-    let conv = settings(dims(&x), dims(&weight), &options);
-    let [high, wide] = conv.out_size();
-    let bias = bias.map(in_order);
-    let after = After { shift: bias.as_ref().map(values), ..After::default() };
-    from_rows(forward(&conv, x, weight, after), &[conv.batch, conv.channels[1], high, wide])
-}
-
 /// The rows of the output.
 fn forward(conv: &Conv, x: FlexTensor, weight: FlexTensor, after: After) -> Vec<f32> {
     let (isa, x, weight) = (Isa::best(), channels_last(x), in_order(weight));
@@ -132,7 +119,7 @@ pub fn convolve_then(
 
 impl ConvOps for Flex {
     fn convolve(x: FlexTensor, weight: FlexTensor, options: ConvOptions<2>) -> FlexTensor {
-        convolve(x, weight, None, options)
+        convolve_then(x, weight, None, options, None, Then::Nothing)
     }
 
     fn convolve_with_bias(
@@ -141,7 +128,7 @@ impl ConvOps for Flex {
         bias: FlexTensor,
         options: ConvOptions<2>,
     ) -> FlexTensor {
-        convolve(x, weight, Some(bias), options)
+        convolve_then(x, weight, Some(bias), options, None, Then::Nothing)
     }
 }
 

@@ -2,11 +2,14 @@
 
 mod anchors;
 mod augment;
+mod batch_size;
+mod batch_trial;
 mod data;
 mod eval;
 mod lr_find;
 mod models;
 mod network;
+mod noise_scale;
 mod opening;
 mod output;
 mod parity;
@@ -49,6 +52,10 @@ enum Verb {
     Race(race::Args),
     LrFind(lr_find::Args),
     Watch(watch::Args),
+    BatchSize(batch_size::Args),
+    #[command(hide = true)]
+    BatchTrial(batch_trial::Args),
+    NoiseScale(noise_scale::Args),
     Eval(eval::Args),
     Predict(predict::Args),
     Models(models::Args),
@@ -89,6 +96,9 @@ fn run(verb: Verb, output: &Output) -> Result<ExitCode> {
         Verb::Race(args) => race::run(args, &roots, output),
         Verb::LrFind(args) => lr_find::run(args, &roots, output),
         Verb::Watch(args) => watch::run(args, output),
+        Verb::BatchSize(args) => batch_size::run(args, &roots, output),
+        Verb::BatchTrial(args) => batch_trial::run(args, &roots),
+        Verb::NoiseScale(args) => noise_scale::run(args, &roots, output),
         Verb::Eval(args) => eval::run(args, &roots, output),
         Verb::Predict(args) => predict::run(args, output),
         Verb::Models(args) => models::run(args, output),

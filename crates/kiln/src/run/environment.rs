@@ -2,7 +2,8 @@
 
 /// Versions, machine and device as (name, value), for the log and the report.
 pub fn environment(device: &str) -> Vec<(String, String)> {
-    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get());
+    // Of the pool that computes: a thread that is kept on one processor, as the pool's are, is told of that one alone.
+    let threads = rayon::current_num_threads();
     let mut rows = vec![
         ("Kiln", env!("CARGO_PKG_VERSION").to_string()),
         ("Burn", "0.22.1".to_string()),
