@@ -14,6 +14,7 @@ mod padding;
 mod pool;
 mod recompute;
 mod response_norm;
+mod tap;
 
 pub use bias::constant_bias;
 pub use burn::nn::{Dropout, DropoutConfig, Initializer, PaddingConfig2d, Relu};
@@ -33,3 +34,4 @@ pub use pool::{
 };
 pub use recompute::norm_relu_conv;
 pub use response_norm::{LocalResponseNorm, LocalResponseNormConfig};
+pub use tap::Tap;

@@ -8,6 +8,7 @@ mod chart;
 mod confusion;
 mod curves;
 mod html;
+mod layers;
 mod race;
 mod rates;
 mod samples;
@@ -21,6 +22,7 @@ use image::RgbImage;
 
 pub use confusion::ClassFigures;
 use html::{escape, fixed, percent};
+pub use layers::{Layer, Spread};
 pub use race::{Race, RaceLine};
 pub use rates::rates;
 
@@ -41,6 +43,8 @@ pub struct Report {
     pub confusion: Option<Confusion>,
     /// Some test images with what the network said of them.
     pub samples: Samples,
+    /// How the numbers of layers were distributed, in the network's order, if that was written down.
+    pub layers: Vec<Layer>,
     /// The experiment file, as typed.
     pub configuration: String,
     /// The complete configuration, as JSON.
@@ -133,6 +137,7 @@ pub fn render(report: &Report) -> String {
         page.push_str(&confusion::section(confusion));
     }
     page.push_str(&samples::section(&report.samples));
+    page.push_str(&layers::section(&report.layers));
     page.push_str(&repeat(report));
     page.push_str("</main>\n</body>\n</html>\n");
     page

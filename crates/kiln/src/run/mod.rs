@@ -2,6 +2,7 @@
 
 mod environment;
 mod folder;
+mod histograms;
 mod progress;
 mod steps;
 mod summary;
@@ -9,6 +10,7 @@ mod weights;
 
 pub use environment::environment;
 pub use folder::RunFolder;
+pub use histograms::{Histograms, Of, Row};
 pub use progress::{Progress, bar};
 pub use steps::Steps;
 pub use summary::write_report;
