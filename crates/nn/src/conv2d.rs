@@ -7,6 +7,7 @@ use burn::prelude::*;
 use burn::tensor::ops::ConvOptions;
 use kiln_kernels::{Given, Then};
 
+use crate::tap::shown;
 use crate::{Initializer, PaddingConfig2d, padding};
 
 /// The settings of a [`Conv2d`].
@@ -89,6 +90,11 @@ impl Conv2d {
     /// # Shapes
     /// `[batch, in channels, height, width]` to `[batch, out channels, new height, new width]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        shown(self.weight.id, self.convolved(x))
+    }
+
+    /// What [`Self::forward`] gives, shown to nobody.
+    pub(crate) fn convolved(&self, x: Tensor<4>) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
         let bias = self.bias.as_ref().map(|bias| bias.val());
         kiln_kernels::conv2d(x, self.weight.val(), bias, self.options([height, width]))

@@ -6,6 +6,7 @@
 use burn::prelude::*;
 use kiln_kernels::Then;
 
+use crate::tap::shown;
 use crate::{BatchNorm, Conv2d, relu};
 
 /// `norm(conv(x))`
@@ -46,10 +47,11 @@ pub fn conv_norm_add_relu(conv: &Conv2d, norm: &BatchNorm, x: Tensor<4>, skip: T
 /// # Shapes
 /// As [`conv_norm`].
 pub fn conv_relu(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
-    match x.device().is_autodiff() {
-        true => relu(conv.forward(x)),
+    let x = match x.device().is_autodiff() {
+        true => relu(conv.convolved(x)),
         false => conv.forward_then(x, None, Then::Relu),
-    }
+    };
+    shown(conv.weight.id, x)
 }
 
 fn both(conv: &Conv2d, norm: &BatchNorm, x: Tensor<4>, then: Then<Tensor<4>>) -> Tensor<4> {
@@ -62,7 +64,7 @@ fn both(conv: &Conv2d, norm: &BatchNorm, x: Tensor<4>, then: Then<Tensor<4>>) ->
         return norm.normalize(conv.forward(x), then);
     }
     let given = norm.given(&x.device());
-    conv.forward_then(x, Some(given), then)
+    shown(norm.gamma.id, conv.forward_then(x, Some(given), then))
 }
 
 #[cfg(test)]

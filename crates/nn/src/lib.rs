@@ -14,6 +14,7 @@ mod padding;
 mod pool;
 mod recompute;
 mod response_norm;
+mod tap;
 mod upsample;
 
 pub use bias::constant_bias;
@@ -34,4 +35,5 @@ pub use pool::{
 };
 pub use recompute::norm_relu_conv;
 pub use response_norm::{LocalResponseNorm, LocalResponseNormConfig};
+pub use tap::Tap;
 pub use upsample::nearest;

@@ -5,6 +5,7 @@ use burn::module::{Content, DisplaySettings, ModuleDisplay, Param};
 use burn::prelude::*;
 
 use crate::Initializer;
+use crate::tap::shown;
 
 /// The settings of a [`Linear`].
 #[derive(Config, Debug)]
@@ -54,7 +55,8 @@ impl Linear {
         let weight = self.weight.val();
         let [d_input, _] = weight.dims();
         assert!(x.dims().ends_with(&[d_input]), "{:?} values for {d_input} features", x.dims());
-        kiln_kernels::linear(x, weight, self.bias.as_ref().map(|bias| bias.val()))
+        let x = kiln_kernels::linear(x, weight, self.bias.as_ref().map(|bias| bias.val()));
+        shown(self.weight.id, x)
     }
 }
 

@@ -5,6 +5,8 @@ use burn::module::{Content, DisplaySettings, Flag, ModuleDisplay, Param, Running
 use burn::prelude::*;
 use kiln_kernels::{Given, Then};
 
+use crate::tap::shown;
+
 /// The settings of a [`BatchNorm`].
 #[derive(Config, Debug)]
 pub struct BatchNormConfig {
@@ -100,10 +102,11 @@ impl BatchNorm {
             let affine = [self.gamma.val(), self.beta.val()];
             let (x, statistics) = kiln_kernels::batch_norm_train(x, affine, then, self.epsilon);
             self.update(statistics, count);
-            return x;
+            return shown(self.gamma.id, x);
         }
         let ([gamma, beta, mean, variance], epsilon) = self.given(&device);
-        kiln_kernels::batch_norm(x, [gamma, beta], [mean, variance], then, epsilon)
+        let x = kiln_kernels::batch_norm(x, [gamma, beta], [mean, variance], then, epsilon);
+        shown(self.gamma.id, x)
     }
 
     /// What it normalizes by when it does not look at the batch.

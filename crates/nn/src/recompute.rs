@@ -2,6 +2,7 @@
 
 use burn::prelude::*;
 
+use crate::tap::shown;
 use crate::{BatchNorm, Conv2d};
 
 /// `conv(relu(norm(x)))`, `x` being `parts` joined along the channels: result, gradients and running statistics are those
@@ -20,5 +21,5 @@ pub fn norm_relu_conv(norm: &BatchNorm, conv: &Conv2d, parts: Vec<Tensor<4>>) ->
     let (x, mean, variance) =
         kiln_kernels::norm_relu_conv(parts, affine, conv.weight.val(), options, norm.epsilon);
     norm.update([mean, variance], batch * height * width);
-    x
+    shown(conv.weight.id, x)
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use burn::optim::GradientsParams;
 use kiln_core::{Error, Result};
 
 use crate::{EpochSummary, Outcome, Place, Times};
@@ -39,6 +40,16 @@ pub enum Event<'a, N> {
         steps: usize,
         /// Those of them already done.
         done: usize,
+    },
+    /// The gradients of a step are known, and the step is not taken yet.
+    Learned {
+        /// Which step of the run.
+        global_step: usize,
+        /// The network that they are of.
+        network: &'a N,
+        /// What the optimizer is given: of all batches of the step, clipped; with [`crate::Sam`], of the weights uphill. [`crate::parameters`]
+        /// reads them.
+        gradients: &'a GradientsParams,
     },
     /// A step was taken.
     Step {

@@ -158,6 +158,9 @@ impl Trainer {
                 }
                 let Learned { losses, loss, items, gradients } =
                     learner.learn(&run.network, &batches, &run.state, in_epoch, &mut clock)?;
+                let (network, global_step) = (&run.network, run.state.place.global_step + 1);
+                observers.notify(&Event::Learned { global_step, network, gradients: &gradients })?;
+                clock.lap(Part::Other);
                 let fixed = self.recipe.average.as_ref().and_then(|average| average.rate(epoch));
                 let rate =
                     fixed.unwrap_or_else(|| schedule.rate(run.state.place.global_step, &run.state.history));

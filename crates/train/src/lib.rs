@@ -13,10 +13,12 @@ mod files;
 mod finder;
 mod fit;
 mod freeze;
+mod histogram;
 mod log;
 mod metrics;
 mod noise;
 mod optimizer;
+mod parameters;
 mod recipe;
 mod sam;
 mod saving;
@@ -25,6 +27,7 @@ mod shared_keys;
 mod state;
 mod statistics;
 mod step;
+mod tensorboard;
 mod times;
 mod walk;
 
@@ -35,6 +38,7 @@ pub use event::{Event, Observer};
 pub use finder::{RateFinder, Sweep, TriedRate};
 pub use fit::{Fit, Length, Outcome, Trainer};
 pub use freeze::Freeze;
+pub use histogram::{Histogram, SHARES};
 pub use log::Log;
 pub use metrics::MetricsFiles;
 pub use noise::{Estimate, GradientNoise, Moments, NoiseProbe};
@@ -42,9 +46,11 @@ pub use optimizer::{
     Adadelta, Adagrad, Adam, AdamW, Adamax, Group, Lamb, Lars, LayerDecay, Lion, NAdam, Optimizer,
     OptimizerConfig, RAdam, RmsProp, Rule, Sgd, Swats,
 };
+pub use parameters::{Parameter, parameters};
 pub use recipe::{EarlyStop, Recipe};
 pub use sam::Sam;
 pub use saving::Saving;
 pub use schedule::{Anneal, Course, OneCycle, Part, Plateau, Schedule, ScheduleConfig, Warmup, Watched};
 pub use state::{EpochSummary, Place, Tried};
+pub use tensorboard::TensorBoard;
 pub use times::Times;

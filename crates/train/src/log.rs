@@ -57,7 +57,10 @@ impl<N> Observer<N> for Log {
                 self.epoch_started = Instant::now();
                 return Ok(());
             }
-            Event::Step { .. } | Event::EvaluationStep { .. } | Event::Checkpointing { .. } => return Ok(()),
+            Event::Learned { .. }
+            | Event::Step { .. }
+            | Event::EvaluationStep { .. }
+            | Event::Checkpointing { .. } => return Ok(()),
             Event::Evaluated { summary, best, times, .. } => {
                 let seconds = self.epoch_started.elapsed().as_secs_f64();
                 let best = if *best { " (best)" } else { "" };

@@ -1,6 +1,6 @@
 //! Where the time of steps goes.
 
-use std::ops::AddAssign;
+use std::ops::{AddAssign, Sub};
 use std::time::{Duration, Instant};
 
 /// What steps spent their time on.
@@ -56,6 +56,22 @@ impl AddAssign for Times {
         self.step += other.step;
         self.saving += other.saving;
         self.other += other.other;
+    }
+}
+
+impl Sub for Times {
+    type Output = Self;
+
+    /// What was spent between `earlier` and this; nothing where there was more earlier.
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            data: self.data.saturating_sub(earlier.data),
+            forward: self.forward.saturating_sub(earlier.forward),
+            backward: self.backward.saturating_sub(earlier.backward),
+            step: self.step.saturating_sub(earlier.step),
+            saving: self.saving.saturating_sub(earlier.saving),
+            other: self.other.saturating_sub(earlier.other),
+        }
     }
 }
 
@@ -122,5 +138,6 @@ mod tests {
         let mut twice = times;
         twice += times;
         assert_eq!(twice.total(), times.total() * 2);
+        assert_eq!(twice - times, times);
     }
 }

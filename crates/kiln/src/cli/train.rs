@@ -1,12 +1,13 @@
 //! `kiln train`.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use kiln_core::{Error, Result, learnable_parameters};
 use kiln_data::{Loader, Roots};
-use kiln_train::{EpochSummary, Fit, Log, MetricsFiles, Observer, Outcome, Trainer};
+use kiln_train::{EpochSummary, Fit, Log, MetricsFiles, Observer, Outcome, TensorBoard, Trainer};
 use kiln_zoo::{Classifier, StateDict};
 use serde_json::{Map, Value, json};
 
@@ -14,7 +15,9 @@ use super::opening::{Chosen, Opening, QUICKSTART, RUNS, stop_on_interrupt};
 use super::output::{Output, thousands};
 use crate::evaluation::evaluate;
 use crate::experiment::{Experiment, Source};
-use crate::run::{BestAndLast, Lock, Progress, Pulse, RunFolder, Steps, environment, write_report};
+use crate::run::{
+    BestAndLast, Histograms, Lock, Progress, Pulse, RunFolder, Steps, environment, write_report,
+};
 
 /// Run an experiment; without CONFIG the quickstart, on generated data
 ///
@@ -31,6 +34,9 @@ pub struct Args {
     /// Go on with the run in --run, or with the newest of this experiment
     #[arg(long)]
     resume: bool,
+    /// Keep every so many steps how weights, gradients and activations are distributed
+    #[arg(long, value_name = "STEPS")]
+    histograms: Option<NonZeroUsize>,
     /// Only check that the experiment is complete and its data is there
     #[arg(long)]
     check: bool,
@@ -99,8 +105,10 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     let mut pulse = Pulse::new(&run);
     let preprocessing = prepared.preprocessing(size);
     let mut weights = BestAndLast { run: run.path().to_path_buf(), preprocessing };
-    let mut observers: [&mut dyn Observer<Classifier>; 6] =
-        [&mut progress, &mut metrics, &mut steps, &mut pulse, &mut log, &mut weights];
+    let board = TensorBoard::new(run.path(), &source.text());
+    let mut histograms = Histograms::new(run.file("histograms.jsonl"), args.histograms, board);
+    let mut observers: [&mut dyn Observer<Classifier>; 7] =
+        [&mut progress, &mut metrics, &mut steps, &mut pulse, &mut log, &mut weights, &mut histograms];
     let began = Instant::now();
     let fit = trainer.fit(network, &opening.task(), &train, &test, &mut observers, &stop)?;
     let seconds = began.elapsed().as_secs_f64();
@@ -121,7 +129,7 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
         ];
         write_report(&run, source, prepared, &fit.history, &evaluation, &tiles, environment)?;
     }
-    answer(&run, &fit, seconds, output);
+    answer(&run, &fit, seconds, args.histograms, output);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -170,7 +178,13 @@ fn left_out(loader: &Loader, log: &mut Log) -> Result<()> {
     log.line(&line)
 }
 
-fn answer(run: &RunFolder, fit: &Fit<Classifier>, seconds: f64, output: &Output) {
+fn answer(
+    run: &RunFolder,
+    fit: &Fit<Classifier>,
+    seconds: f64,
+    histograms: Option<NonZeroUsize>,
+    output: &Output,
+) {
     let report = run.file("report.html");
     let lines = match (fit.outcome, fit.best()) {
         (Outcome::Finished | Outcome::StoppedEarly, Some(best)) => {
@@ -189,7 +203,10 @@ fn answer(run: &RunFolder, fit: &Fit<Classifier>, seconds: f64, output: &Output)
                 report.display()
             )
         }
-        _ => format!("stopped; go on with `kiln train --resume --run {}`", run.path().display()),
+        _ => {
+            let histograms = histograms.map_or(String::new(), |steps| format!(" --histograms {steps}"));
+            format!("stopped; go on with `kiln train --resume --run {}{histograms}`", run.path().display())
+        }
     };
     let object = json!({
         "run": run.path(),

@@ -9,6 +9,7 @@ mod chart;
 mod confusion;
 mod curves;
 mod html;
+mod layers;
 mod live;
 mod race;
 mod rates;
@@ -25,6 +26,7 @@ use image::RgbImage;
 pub use anchors::anchors;
 pub use confusion::ClassFigures;
 use html::{escape, fixed, percent};
+pub use layers::{Layer, Spread};
 pub use live::{Live, Mood, live_page, live_parts};
 pub use race::{Race, RaceLine};
 pub use rates::rates;
@@ -49,6 +51,8 @@ pub struct Report {
     pub confusion: Option<Confusion>,
     /// Some test images with what the network said of them.
     pub samples: Samples,
+    /// How the numbers of layers were distributed, in the network's order, if that was written down.
+    pub layers: Vec<Layer>,
     /// The experiment file, as typed.
     pub configuration: String,
     /// The complete configuration, as JSON.
@@ -132,6 +136,7 @@ pub fn render(report: &Report) -> String {
         body.push_str(&confusion::section(confusion));
     }
     body.push_str(&samples::section(&report.samples));
+    body.push_str(&layers::section(&report.layers));
     body.push_str(&repeat(report));
     page(&report.title, POLICY, "", &body)
 }

@@ -81,6 +81,7 @@ fn a_run(epochs: usize, classes: usize) -> Report {
             right: (0..12).map(|index| card(index, 32, true)).collect(),
             wrong: (0..9).map(|index| card(index, 32, false)).collect(),
         },
+        layers: Vec::new(),
         configuration: "# cargo xtask train\n# two minutes; 96 % test accuracy\n\n[data]\nname = \"shapes\" # a < b\nsize = 32\n\n\
                         [train]\nepochs = 8\nbatch_size = 128\noptimizer = { type = \"sgd\", lr = 0.1, momentum = 0.9 }\n"
             .into(),

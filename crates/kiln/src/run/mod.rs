@@ -2,6 +2,7 @@
 
 mod environment;
 mod folder;
+mod histograms;
 mod lock;
 mod progress;
 mod pulse;
@@ -12,6 +13,7 @@ mod weights;
 
 pub use environment::environment;
 pub use folder::RunFolder;
+pub use histograms::{Histograms, Of, Row};
 pub use lock::{Life, Lock};
 pub use progress::{Progress, bar};
 pub use pulse::{Pulse, Stage, Standing};

@@ -95,7 +95,7 @@ impl<N> Observer<N> for Progress {
             Event::Damaged { why, instead } => {
                 self.say(&format!("note: {why}; going on from {}", instead.display()));
             }
-            Event::Checkpointing { .. } | Event::Checkpointed { .. } => {}
+            Event::Learned { .. } | Event::Checkpointing { .. } | Event::Checkpointed { .. } => {}
             Event::Interrupted { .. } | Event::Finished { .. } => self.bar.finish_and_clear(),
         }
         Ok(())

@@ -199,7 +199,7 @@ impl<N> Observer<N> for Pulse {
                 self.tell()?;
                 self.times.sync()
             }
-            Event::Checkpointed { .. } | Event::Damaged { .. } => Ok(()),
+            Event::Learned { .. } | Event::Checkpointed { .. } | Event::Damaged { .. } => Ok(()),
             Event::Interrupted { .. } => {
                 self.standing.stage = Stage::Interrupted;
                 self.write(true)

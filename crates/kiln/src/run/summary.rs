@@ -6,7 +6,7 @@ use kiln_train::EpochSummary;
 use crate::evaluation::{Evaluation, Prediction};
 use crate::experiment::{Prepared, Source, class_name};
 use crate::report::{Confusion, EpochRow, Report, SampleCard, Samples, render};
-use crate::run::{Pulse, RunFolder, Steps};
+use crate::run::{Histograms, Pulse, RunFolder, Steps};
 
 /// Cards of right and of wrong test images each.
 const CARDS: usize = 12;
@@ -52,6 +52,7 @@ pub fn write_report(
             counts: evaluation.score.confusion().rows().map(<[u64]>::to_vec).collect(),
         }),
         samples: samples(prepared, &evaluation.predictions)?,
+        layers: Histograms::layers(&run.file("histograms.jsonl"))?,
         configuration: source.text(),
         resolved: serde_json::to_string_pretty(experiment).unwrap_or_default(),
         environment,
