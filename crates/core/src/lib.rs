@@ -19,6 +19,6 @@ pub use device::{device, devices_compiled_in};
 pub use error::{Error, Kind, Result, nearest};
 pub use geometry::BoundingBox;
 pub use network::{Network, learnable_parameters, without_gradient};
-pub use prediction::{ClassProbability, Logits};
+pub use prediction::{ClassProbability, Detection, Logits};
 pub use task::{Losses, Score, Task};
 pub use truth::{IGNORED, Keypoint, LabelMap, Mask, Object, Truth};
