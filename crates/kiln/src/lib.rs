@@ -3,6 +3,7 @@
 //! The only crate that knows all the others: data, networks, tasks and the training loop meet here.
 
 pub mod cli;
+pub mod coco;
 pub mod evaluation;
 pub mod experiment;
 pub mod report;

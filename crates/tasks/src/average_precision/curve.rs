@@ -106,7 +106,7 @@ mod tests {
     /// Ten predictions of six objects.
     fn curve() -> Curve {
         let found = [true, false, true, true, false, false, true, false, true, false];
-        Curve::new((0..10).map(|at| (1.0 - 0.1 * f64::from(at)).round_to(1)).zip(found), 6)
+        Curve::new((0..10).map(|at| f64::from(10 - at) / 10.0).zip(found), 6)
     }
 
     #[test]

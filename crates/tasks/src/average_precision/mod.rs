@@ -8,6 +8,7 @@
 mod curve;
 mod matching;
 mod rules;
+mod runs;
 mod similarity;
 mod summary;
 
@@ -19,7 +20,8 @@ pub(crate) use matching::ordered;
 
 pub use curve::Curve;
 pub use rules::{Area, Figure, Kind, Rules, THRESHOLDS};
-pub use similarity::{BoxIou, Similarity, XywhBox};
+pub use runs::Runs;
+pub use similarity::{BoxIou, MaskIou, Oks, Similarity, TruePose, XywhBox};
 pub use summary::Summary;
 
 /// Something predicted in an image.

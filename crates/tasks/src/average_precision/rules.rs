@@ -119,3 +119,21 @@ pub(super) static DETECTION: Rules = Rules {
         recall("ARl", None, Area::LARGE, 100),
     ],
 };
+
+/// For keypoints, of which people's small ones have none.
+pub(super) static KEYPOINTS: Rules = Rules {
+    areas: &[Area::ALL, Area::MEDIUM, Area::LARGE],
+    most: &[20],
+    figures: &[
+        precision("AP", None, Area::ALL, 20),
+        precision("AP50", Some(0), Area::ALL, 20),
+        precision("AP75", Some(5), Area::ALL, 20),
+        precision("APm", None, Area::MEDIUM, 20),
+        precision("APl", None, Area::LARGE, 20),
+        recall("AR", None, Area::ALL, 20),
+        recall("AR50", Some(0), Area::ALL, 20),
+        recall("AR75", Some(5), Area::ALL, 20),
+        recall("ARm", None, Area::MEDIUM, 20),
+        recall("ARl", None, Area::LARGE, 20),
+    ],
+};
