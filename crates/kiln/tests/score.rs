@@ -75,6 +75,16 @@ fn lines_are_those_of_pycocotools() {
     assert_eq!(nothing["per_class_AP"], serde_json::json!({"1": -1.0, "3": 0.0}));
 }
 
+/// One line that says all of `words`, exit code 2.
+fn refused(kiln: &Kiln, kind: &str, words: &[&str]) {
+    let output = kiln.run(&["score", kind, "truth.json", "found.json"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{words:?}: {said}");
+    for word in words {
+        assert!(said.contains(word), "`{word}` is not in: {said}");
+    }
+}
+
 #[test]
 fn a_wrong_file_is_one_clear_line() {
     let entry = |text: &str| format!("[{text}]");
@@ -123,11 +133,43 @@ fn a_wrong_file_is_one_clear_line() {
             "absent" => std::fs::remove_file(kiln.path(&format!("{file}.json"))).unwrap(),
             text => kiln.write(&format!("{file}.json"), text.as_bytes()),
         }
-        let output = kiln.run(&["score", "bbox", "truth.json", "found.json"]);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{file}, {text}: {said}");
-        for word in words {
-            assert!(said.contains(word), "{file}, {text}: `{word}` is not in: {said}");
-        }
+        refused(&kiln, "bbox", words);
+    }
+}
+
+#[test]
+fn a_mask_or_a_pose_that_cannot_be_is_one_clear_line() {
+    let masks = r#"{"image_id": 7, "category_id": 3, "score": 0.5, "segmentation": SEGMENTATION}"#;
+    let poses = r#"{"image_id": 7, "category_id": 3, "score": 0.5, "keypoints": [1, 2, 2]}"#;
+    let mask = |text: &str| format!("[{}]", masks.replace("SEGMENTATION", text));
+    let rows: [(&str, String, &[&str]); 6] = [
+        (
+            "segm",
+            mask(r#"{"size": [2, 3], "counts": [1, 2, 2]}"#),
+            &["`[0]`: the runs of `segmentation` do not"],
+        ),
+        ("segm", mask(r#"{"size": [2, 3], "counts": "zz"}"#), &["`[0]`: the runs of `segmentation` do not"]),
+        ("segm", mask("7"), &["`[0].segmentation`", "polygons, or an object with `size` and `counts`"]),
+        (
+            "segm",
+            mask("[[0, 0, 5, 0, 5, 5]]").replace("\"image_id\": 7", "\"image_id\": 9"),
+            &["`[0]`: the image has no size", "`width` and `height`"],
+        ),
+        ("segm", "[{}]".into(), &["`[0]`: missing field `image_id`"]),
+        ("keypoints", format!("[{poses}]"), &["`[0]`: `keypoints` has 3 numbers", "51"]),
+    ];
+    for (kind, text, words) in rows {
+        let kiln = Kiln::new();
+        kiln.write(
+            "truth.json",
+            TRUTH
+                .replace(
+                    r#""segmentation""#,
+                    &format!(r#""keypoints": [{}], "segmentation""#, ["0"; 51].join(",")),
+                )
+                .as_bytes(),
+        );
+        kiln.write("found.json", text.as_bytes());
+        refused(&kiln, kind, words);
     }
 }
