@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[allow(dead_code)]
 mod kiln;
 
 use std::path::{Path, PathBuf};
@@ -92,7 +93,11 @@ fn a_wrong_file_is_one_clear_line() {
         ("truth", "absent".into(), &["truth.json: no such file"]),
         ("found", "absent".into(), &["found.json: no such file"]),
         ("found", String::new(), &["found.json: line 1, column 0: EOF"]),
-        ("found", "[\n {\"image_id\": 7,,}]".into(), &["found.json: line 2, column 16", "expected"]),
+        (
+            "found",
+            "[\n {\"image_id\": 7,,}]".into(),
+            &["found.json: line 2, column 17, `[0]`: key must be a string"],
+        ),
         ("found", "[] []".into(), &["found.json: line 1, column 4: trailing"]),
         ("truth", TRUTH.replace("\"categories\"", "\"classes\""), &["truth.json: line 5", "`categories`"]),
         ("truth", "[]".into(), &["truth.json: is not an object with `images`", "the truth comes first"]),

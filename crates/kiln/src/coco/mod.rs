@@ -169,8 +169,9 @@ fn explained<T: DeserializeOwned>(bytes: &[u8]) -> Error {
     let message = why.to_string();
     let message = message.split(" at line ").next().unwrap_or_default().to_string();
     let place = format!("line {}, column {}", why.line(), why.column());
-    let error = match path.as_str() {
-        "." | "?" => Error::input(message).place(place),
+    // A key that is none has no name.
+    let error = match path.trim_end_matches("?").trim_end_matches('.') {
+        "" => Error::input(message).place(place),
         path => Error::input(message).place(format!("{place}, `{path}`")),
     };
     match path.ends_with("bbox") {
