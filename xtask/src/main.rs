@@ -17,7 +17,7 @@ of the project:
   test [--backends] [-- ARGS]  formatting, lints, layout rules, all tests; ARGS go to the test programs
   tidy [--write]               the layout rules alone; --write renews the README's table of models
   docs                         the documentation, in target/doc
-  bench train|eval|memory      our times and memory beside PyTorch's: --peer-python PATH, --help
+  bench VERB                   train, eval, memory, score: beside PyTorch and others with --peer-python PATH
   bench loop [--check]         what of a training step computes nothing, and whether memory grows
 
 of the library, run by `kiln` (built first; `cargo xtask VERB --help` explains each):
@@ -27,6 +27,7 @@ of the library, run by `kiln` (built first; `cargo xtask VERB --help` explains e
   batch-size, noise-scale      the largest batch that fits into memory; how large a batch pays
   eval, predict                scores a run or a weight file; names what images show
   models, parity               the registry; agreement with reference outputs
+  score                        COCO's figures of a file of predictions
   data                         data sets: list, check, fetch, view, anchors
   …                            every other verb as well: `cargo xtask kiln --help` lists them all
 

@@ -6,6 +6,7 @@ mod memory;
 mod network;
 mod pace;
 mod peer;
+mod score;
 mod stack;
 mod table;
 mod work;
@@ -20,11 +21,15 @@ use serde_json::json;
 
 use network::{SINGLE, TRAINED, Training};
 use pace::Pace;
+use score::Size;
 use table::{Column, Table};
 use work::{Peers, Work};
 
 #[global_allocator]
 static ALLOCATOR: kiln_kernels::LineAligned = kiln_kernels::LineAligned;
+
+/// pycocotools takes minutes for one.
+const TURNS_OF_SCORES: usize = 3;
 
 /// Kiln's times and memory beside those of PyTorch and ONNX Runtime
 #[derive(Parser)]
@@ -69,6 +74,21 @@ enum Verb {
     /// Example: cargo xtask bench loop --check; for memory, which takes many steps: --model cifar10-resnet20 --side 32 --batch 8
     /// --steps 2000
     Loop(looped::Setting),
+    /// COCO's figures of boxes beside pycocotools, as many as val2017 has with 100 predictions an image
+    ///
+    /// The evaluation alone, on one thread, and the whole command `kiln score`. Example: cargo xtask bench score --peer-python
+    /// venv/bin/python
+    Score {
+        /// A Python with pycocotools; without it our side is measured alone
+        #[arg(long, value_name = "PATH")]
+        peer_python: Option<PathBuf>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+        /// A hundredth of the images: a look, not a measurement
+        #[arg(long)]
+        quick: bool,
+    },
     /// A few training steps of the network of that row; prints how much memory they took
     #[command(hide = true)]
     Peak { name: String },
@@ -125,6 +145,10 @@ fn run(verb: Verb) -> Result<()> {
         }
         Verb::Memory { what } => memories(&what),
         Verb::Loop(setting) => looped::run(&setting),
+        Verb::Score { peer_python, json, quick } => {
+            let size = if quick { Size::SMALL } else { Size::COCO };
+            score::compare(size, TURNS_OF_SCORES, peer_python.as_deref(), json)
+        }
         Verb::Peak { name } => {
             let work = TRAINED.into_iter().find(|work| work.name() == name);
             let work = work.ok_or_else(|| Error::input(format!("`{name}` is no row")))?;

@@ -26,6 +26,10 @@ fn a_wrong_call_is_one_line() {
     refused(&["train", "--peer-python", "/no/python"], &["/no/python: no such file"]);
     refused(&["train", "--only", "alphanet"], &["--only", "`alphanet`"]);
     refused(&["eval", "--steps", "9"], &["9"]);
+    refused(
+        &["score", "--quick", "--peer-python", "/no/python"],
+        &["/no/python: no such file", "pycocotools"],
+    );
 }
 
 #[cfg(unix)]
@@ -35,6 +39,7 @@ fn a_program_that_is_no_python_with_torch_is_refused() {
     refused(&["train", "--peer-python", "true"], &["true: ", "torch and torchvision"]);
     // Answers what it was told, which is no JSON.
     refused(&["eval", "--peer-python", "echo"], &["echo: ", "torch and torchvision"]);
+    refused(&["score", "--quick", "--peer-python", "echo"], &["echo: ", "pycocotools"]);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use burn::prelude::*;
 
+use crate::BoundingBox;
+
 /// What a classifier says of a batch.
 #[derive(Debug, Clone)]
 pub struct Logits {
@@ -24,4 +26,15 @@ pub struct ClassProbability {
     pub class: usize,
     /// Between 0 and 1.
     pub probability: f32,
+}
+
+/// An object that a network found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Detection {
+    /// Its class.
+    pub class: usize,
+    /// Between 0 and 1.
+    pub score: f32,
+    /// The box around it, in pixels.
+    pub bounding_box: BoundingBox,
 }

@@ -4,6 +4,7 @@
 
 pub mod batch_size;
 pub mod cli;
+pub mod coco;
 pub mod evaluation;
 pub mod experiment;
 pub mod machine;

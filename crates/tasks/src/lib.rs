@@ -1,13 +1,19 @@
 //! What is learned: for each task its loss and its score.
 
+pub mod average_precision;
 mod box_overlap;
 mod classification;
 mod confusion;
+mod detection_score;
 mod loss;
 mod suppression;
+mod voc;
 
+pub use average_precision::AveragePrecision;
 pub use box_overlap::{overlap_of_all, overlap_of_rows};
 pub use classification::{Classification, ClassificationScore};
 pub use confusion::ConfusionMatrix;
+pub use detection_score::DetectionScore;
 pub use loss::ClassificationLoss;
 pub use suppression::{Kept, Suppression};
+pub use voc::{VocAverage, VocScore};

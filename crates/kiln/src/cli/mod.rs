@@ -15,6 +15,7 @@ mod output;
 mod parity;
 mod predict;
 mod race;
+mod score;
 mod train;
 mod view;
 mod watch;
@@ -60,6 +61,7 @@ enum Verb {
     Predict(predict::Args),
     Models(models::Args),
     Parity(parity::Args),
+    Score(score::Args),
     #[command(subcommand)]
     Data(data::Verb),
     #[command(subcommand)]
@@ -103,6 +105,7 @@ fn run(verb: Verb, output: &Output) -> Result<ExitCode> {
         Verb::Predict(args) => predict::run(args, output),
         Verb::Models(args) => models::run(args, output),
         Verb::Parity(args) => parity::run(args, output),
+        Verb::Score(args) => score::run(args, output),
         Verb::Data(verb) => data::run(verb, &roots, output),
         Verb::Weights(verb) => weights::run(verb, output),
     }
