@@ -71,16 +71,22 @@ impl Histograms {
     /// # Errors
     /// A file that cannot be read or holds something else.
     pub fn read(path: &Path) -> Result<Vec<Row>> {
+        Ok(Self::lines(path)?.into_iter().map(|(_, row)| row).collect())
+    }
+
+    /// The rows as they stand in the file, and what they say.
+    fn lines(path: &Path) -> Result<Vec<(String, Row)>> {
         if !path.exists() {
             return Ok(Vec::new());
         }
         let text = std::fs::read_to_string(path).map_err(|why| Error::unreadable(path, &why))?;
         let complete = text.rfind('\n').map_or("", |end| &text[..end]);
-        let row = |(number, line): (usize, &str)| {
-            serde_json::from_str(line).map_err(|why| {
+        let row = |(number, line): (usize, &str)| match serde_json::from_str(line) {
+            Ok(row) => Ok((line.to_string(), row)),
+            Err(why) => {
                 let error = Error::input(format!("is no histogram: {why}")).file(path);
-                error.place(format!("line {}", number + 1))
-            })
+                Err(error.place(format!("line {}", number + 1)))
+            }
         };
         complete.lines().enumerate().map(row).collect()
     }
@@ -122,11 +128,12 @@ impl Histograms {
     /// The rows up to step `done`, written beside and renamed: until then the old file is whole.
     fn begin(&mut self, done: usize) -> std::io::Result<BufWriter<File>> {
         let kept =
-            if done == 0 { Vec::new() } else { Self::read(&self.path).map_err(std::io::Error::other)? };
+            if done == 0 { Vec::new() } else { Self::lines(&self.path).map_err(std::io::Error::other)? };
         let beside = self.path.with_extension("jsonl.part");
         let mut file = BufWriter::new(File::create(&beside)?);
-        for row in kept.iter().filter(|row| row.step <= done) {
-            line(&mut file, row)?;
+        // As they stand: a number that is read and written again may be another in its last digit.
+        for (line, _) in kept.iter().filter(|(_, row)| row.step <= done) {
+            writeln!(file, "{line}")?;
         }
         synced(&mut file)?;
         std::fs::rename(beside, &self.path)?;

@@ -154,3 +154,82 @@ fn figures(summary: &EpochSummary) -> Vec<(String, f64)> {
     }
     values
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Place;
+
+    /// The records of the latest event file, without their times.
+    fn records(run: &Path) -> Vec<Vec<u8>> {
+        let entries = std::fs::read_dir(run).expect("a folder").map(|entry| entry.expect("an entry").path());
+        let mut bytes = std::fs::read(entries.max().expect("a file")).expect("readable");
+        let mut records = Vec::new();
+        while !bytes.is_empty() {
+            let length = u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes")) as usize;
+            // After the length and its checksum, 9 bytes of time.
+            records.push(bytes[12 + 9..12 + length].to_vec());
+            bytes.drain(..12 + length + 4);
+        }
+        records
+    }
+
+    fn started(run: &Path, steps_per_epoch: usize, steps: usize, resumed: Option<Place>) -> TensorBoard {
+        let mut board = TensorBoard::new(run, "seed = 1\n");
+        let epochs = steps.div_ceil(steps_per_epoch);
+        let start =
+            Event::<()>::RunStarted { epochs, steps_per_epoch, steps, items: 1, resumed, history: &[] };
+        board.notify(&start).expect("a file");
+        board
+    }
+
+    #[test]
+    fn a_run_that_goes_on_takes_back_what_comes_after_its_checkpoint() {
+        let run = tempfile::tempdir().expect("a folder");
+        let place = |epoch, step, global_step| Some(Place { epoch, step, global_step });
+        // Of two epochs of 4 steps: from the middle of an epoch, from its end, from between its last step and its trial, whose figures
+        // are said of that step, and from the end of all.
+        let rows = [
+            (place(1, 2, 6), 7),
+            (place(1, 0, 4), 5),
+            (place(0, 4, 4), 4),
+            (place(1, 4, 8), 8),
+            (place(2, 0, 8), 9),
+        ];
+        for (resumed, void) in rows {
+            drop(started(run.path(), 4, 8, resumed));
+            let [version, start] = &records(run.path())[..] else { panic!("{resumed:?}") };
+            assert_eq!(version, b"\x1a\x0dbrain.Event:2");
+            // Field 2 is the step; the 1 in field 7 is `START`.
+            assert_eq!(start, &[0x10, void, 0x3a, 2, 0x08, 1], "{resumed:?}");
+        }
+        drop(started(run.path(), 4, 8, None));
+        let [_, start, text] = &records(run.path())[..] else { panic!("a fresh run") };
+        assert_eq!(start, &[0x3a, 2, 0x08, 1]);
+        assert!(String::from_utf8_lossy(text).ends_with("```toml\nseed = 1\n```\n"));
+    }
+
+    #[test]
+    fn a_long_run_is_thinned_and_keeps_its_ends() {
+        let run = tempfile::tempdir().expect("a folder");
+        let mut board = started(run.path(), 4001, 4001, None);
+        for step in 1..=4001 {
+            let place = Place { epoch: 0, step, global_step: step };
+            let times = Times { forward: Duration::from_millis(step as u64), ..Times::default() };
+            board.notify(&Event::<()>::step(place, 4001, &[], 1.0, 0.1, 8, times)).expect("written");
+        }
+        drop(board);
+        // Every third step, as 4001 / 2000 is more than 2; the first and the last.
+        let records = records(run.path());
+        assert_eq!(records.len(), 3 + 4001 / 3 + 2);
+        // A step takes a millisecond, however many lie between.
+        let says = |record: &Vec<u8>, tag: &str, value: f32| {
+            let value =
+                [&[0x0a, tag.len() as u8][..], tag.as_bytes(), &[0x15], &value.to_le_bytes()].concat();
+            record.windows(value.len()).any(|window| window == value)
+        };
+        let steps = &records[3..];
+        assert!(steps.iter().all(|record| says(record, "seconds_a_step/forward", 0.001)));
+        assert!(steps.iter().all(|record| says(record, "speed/images_per_second", 8000.0)));
+    }
+}
