@@ -85,7 +85,8 @@ mod tests {
             let skip = Tensor::<4>::ones([2, 3, 4, 5], &device);
             let (conv_id, norm_id) = (conv.weight.id, norm.gamma.id);
             // What is shown last is what the step gives; in a network that learns, its layers one after the other.
-            let rows: [(&dyn Fn() -> Vec<f32>, ParamId, usize); 7] = [
+            type Row<'a> = (&'a dyn Fn() -> Vec<f32>, ParamId, usize);
+            let rows: [Row; 7] = [
                 (&|| flat(conv.forward(x())), conv_id, 1),
                 (&|| flat(conv_relu(&conv, x())), conv_id, 1),
                 (&|| flat(norm.forward_relu(skip.clone())), norm_id, 1),

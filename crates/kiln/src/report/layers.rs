@@ -71,9 +71,12 @@ impl Layer {
     }
 }
 
+/// A column: its name, its colour, and what it shows of a layer.
+type Column = (&'static str, usize, fn(&Layer) -> &[Spread]);
+
 /// A row a layer.
 fn table(text: &mut String, layers: &[&Layer], moments: usize) {
-    let columns: [(&str, usize, fn(&Layer) -> &[Spread]); 3] = [
+    let columns: [Column; 3] = [
         ("weights", 1, |layer| &layer.weights),
         ("gradients", 2, |layer| &layer.gradients),
         ("activations", 4, |layer| &layer.activations),

@@ -2,9 +2,9 @@
 
 use burn::prelude::*;
 use burn::tensor::activation::log_sigmoid;
-use kiln_core::{BoundingBox, Level, Predictions};
+use kiln_core::{BoundingBox, Level, Overlap, Predictions, Truth};
 
-use super::rows::{anchor_rows, flat};
+use super::rows::{anchor_rows, boxes_of, flat, objects};
 
 /// A prediction of an image by its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,10 +59,46 @@ pub fn shapes(levels: &[Level], bounding_box: &BoundingBox) -> Vec<(usize, usize
 
 /// The anchor of all levels whose shape is nearest to a box's, in the cell of the box's centre.
 pub fn nearest(levels: &[Level], bounding_box: &BoundingBox) -> Place {
-    let first = |best: (usize, usize, f32), next: (usize, usize, f32)| if next.2 > best.2 { next } else { best };
-    let (level, anchor, _) = shapes(levels, bounding_box).into_iter().reduce(first).expect("levels have anchors");
+    let first =
+        |best: (usize, usize, f32), next: (usize, usize, f32)| if next.2 > best.2 { next } else { best };
+    let (level, anchor, _) =
+        shapes(levels, bounding_box).into_iter().reduce(first).expect("levels have anchors");
     let [row, column] = cell(&levels[level], bounding_box);
     Place { level, anchor, row, column }
+}
+
+/// What x and y within the cell and the logarithms of width and height, in anchors, are to be, and what each counts: more for a
+/// small object.
+pub fn place_and_size(levels: &[Level], place: Place, object: &BoundingBox) -> ([f32; 4], f32) {
+    let level = &levels[place.level];
+    let stride = level.stride as f32;
+    let [height, width] = level.grid().map(|cells| cells as f32 * stride);
+    let ([x, y], [prior_width, prior_height]) = (object.centre(), level.anchors[place.anchor]);
+    let numbers = [
+        x / stride - place.column as f32,
+        y / stride - place.row as f32,
+        (object.width() / prior_width).ln(),
+        (object.height() / prior_height).ln(),
+    ];
+    (numbers, 2.0 - object.area() / (width * height))
+}
+
+/// Targets by which every prediction learns that there is nothing, unless it overlaps an object by more than `ignored`; and the
+/// predictions of an image.
+pub fn confidences(predictions: &Predictions, truths: &[Truth], ignored: f32) -> (Targets, usize) {
+    let [batch, count, _] = predictions.boxes.dims();
+    let [_, _, num_classes] = predictions.scores.dims();
+    let boxes = boxes_of(&predictions.boxes);
+    let mut targets = Targets::new(batch * count, 5 + num_classes);
+    for ((image, truth), boxes) in truths.iter().enumerate().zip(boxes.chunks_exact(count)) {
+        let objects = objects(truth);
+        for (prediction, bounding_box) in boxes.iter().enumerate() {
+            let overlaps = objects.iter().map(|(_, object)| Overlap::Iou.of(bounding_box, object));
+            let counts = f32::from(overlaps.fold(0.0, f32::max) <= ignored);
+            targets.set(image * count + prediction, 4, 0.0, counts);
+        }
+    }
+    (targets, count)
 }
 
 /// The maps of all levels, a row a prediction of the batch: x, y, width, height, objectness, classes.
@@ -89,6 +125,11 @@ impl Targets {
     /// Wants a number, which counts so much.
     pub fn set(&mut self, row: usize, column: usize, wanted: f32, count: f32) {
         (self.wanted[row * self.width + column], self.counts[row * self.width + column]) = (wanted, count);
+    }
+
+    /// Wants a place and a size, of which each number counts so much.
+    pub fn set_place(&mut self, row: usize, numbers: [f32; 4], count: f32) {
+        numbers.into_iter().enumerate().for_each(|(column, number)| self.set(row, column, number, count));
     }
 
     /// Wants one class of all from the fifth number on.

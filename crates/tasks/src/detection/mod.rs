@@ -53,7 +53,8 @@ impl Selection {
     /// What is shown of each image of a batch, the surest first. A prediction may be shown for several classes.
     pub fn of(&self, predictions: &Predictions) -> Vec<Vec<Detection>> {
         let [batch, count, num_classes] = predictions.scores.dims();
-        let (all_boxes, all_scores) = (rows::boxes_of(&predictions.boxes), rows::values(predictions.scores.clone()));
+        let (all_boxes, all_scores) =
+            (rows::boxes_of(&predictions.boxes), rows::values(predictions.scores.clone()));
         let image = |image: usize| {
             let (mut boxes, mut scores, mut classes) = (Vec::new(), Vec::new(), Vec::new());
             for row in image * count..(image + 1) * count {

@@ -55,10 +55,13 @@ pub fn chosen(x: Tensor<2>, rows: &[Row]) -> Tensor<2> {
 /// # Shapes
 /// `[rows, 4]`
 pub fn edges(rows: &[Row], device: &Device) -> Tensor<2> {
-    let edges: Vec<f32> = rows.iter().flat_map(|row| {
-        let BoundingBox { x1, y1, x2, y2 } = row.bounding_box;
-        [x1, y1, x2, y2]
-    }).collect();
+    let edges: Vec<f32> = rows
+        .iter()
+        .flat_map(|row| {
+            let BoundingBox { x1, y1, x2, y2 } = row.bounding_box;
+            [x1, y1, x2, y2]
+        })
+        .collect();
     Tensor::from_data(TensorData::new(edges, [rows.len(), 4]), device)
 }
 

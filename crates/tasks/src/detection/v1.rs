@@ -4,7 +4,7 @@ use burn::prelude::*;
 use kiln_core::{BoundingBox, Losses, Overlap, Predictions, Truth};
 
 use super::anchored::cell;
-use super::rows::{boxes_of, objects, values};
+use super::rows::{boxes_of, objects};
 
 /// λ_coord, and λ_noobj.
 const PLACE: f32 = 5.0;
@@ -13,13 +13,15 @@ const NOTHING: f32 = 0.5;
 /// The box of a cell that is to learn an object: the one that overlaps it most; if none does, the nearest in its edges.
 pub fn responsible(boxes: &[BoundingBox], object: &BoundingBox) -> (usize, f32) {
     let squares = |b: &BoundingBox| {
-        [b.x1 - object.x1, b.y1 - object.y1, b.x2 - object.x2, b.y2 - object.y2].map(|d| d * d).iter().sum::<f32>()
+        [b.x1 - object.x1, b.y1 - object.y1, b.x2 - object.x2, b.y2 - object.y2]
+            .map(|d| d * d)
+            .iter()
+            .sum::<f32>()
     };
     let key = |b: &BoundingBox| (Overlap::Iou.of(b, object), -squares(b));
     let better = |a: (f32, f32), b: (f32, f32)| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)).is_gt();
-    let best = (1..boxes.len()).fold(0, |best, index| {
-        if better(key(&boxes[index]), key(&boxes[best])) { index } else { best }
-    });
+    let best = (1..boxes.len())
+        .fold(0, |best, index| if better(key(&boxes[index]), key(&boxes[best])) { index } else { best });
     (best, Overlap::Iou.of(&boxes[best], object))
 }
 
@@ -87,6 +89,7 @@ mod tests {
     use kiln_core::{Level, Object};
 
     use super::*;
+    use crate::detection::rows::values;
 
     #[test]
     fn the_loss_is_equation_3() {

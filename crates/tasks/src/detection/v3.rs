@@ -3,8 +3,10 @@
 use burn::prelude::*;
 use kiln_core::{BoundingBox, Level, Losses, Overlap, Predictions, Truth};
 
-use super::anchored::{Place, Targets, all_rows, cell, logistic, nearest, shapes, squared};
-use super::rows::{Row, boxes_of, chosen, edges, flat, objects};
+use super::anchored::{
+    Place, all_rows, cell, confidences, logistic, nearest, place_and_size, shapes, squared,
+};
+use super::rows::{Row, chosen, edges, flat, objects};
 use crate::overlap_of_rows;
 
 /// A prediction that overlaps an object by more is not told that there is nothing (`ignore_thresh`).
@@ -31,20 +33,13 @@ pub fn losses(predictions: &Predictions, truths: &[Truth]) -> Losses {
     let rows = all_rows(predictions);
     let [batch, _, _] = predictions.boxes.dims();
     let [_, width] = rows.dims();
-    let (mut targets, count) = confidences(predictions, truths, width);
+    let (mut targets, count) = confidences(predictions, truths, IGNORED);
     for (image, truth) in truths.iter().enumerate() {
         for (class, object) in objects(truth) {
             let place = nearest(&predictions.levels, &object);
-            let level = &predictions.levels[place.level];
             let row = image * count + place.prediction(&predictions.levels);
-            let [rows, columns] = level.grid().map(|cells| (cells * level.stride) as f32);
-            let small = 2.0 - object.width() * object.height() / (rows * columns);
-            let ([x, y], stride) = (object.centre(), level.stride as f32);
-            let [prior_width, prior_height] = level.anchors[place.anchor];
-            targets.set(row, 0, x / stride - place.column as f32, small);
-            targets.set(row, 1, y / stride - place.row as f32, small);
-            targets.set(row, 2, (object.width() / prior_width).ln(), small);
-            targets.set(row, 3, (object.height() / prior_height).ln(), small);
+            let (numbers, counts) = place_and_size(&predictions.levels, place, &object);
+            targets.set_place(row, numbers, counts);
             targets.set(row, 4, 1.0, 1.0);
             targets.set_class(row, class, 1.0);
         }
@@ -62,7 +57,7 @@ pub fn losses_v4(predictions: &Predictions, truths: &[Truth]) -> Losses {
     let device = rows.device();
     let [batch, _, _] = predictions.boxes.dims();
     let [_, width] = rows.dims();
-    let (mut targets, count) = confidences(predictions, truths, width);
+    let (mut targets, count) = confidences(predictions, truths, IGNORED);
     let mut positives = Vec::new();
     for (image, truth) in truths.iter().enumerate() {
         for (class, bounding_box) in objects(truth) {
@@ -86,20 +81,4 @@ pub fn losses_v4(predictions: &Predictions, truths: &[Truth]) -> Losses {
     Losses::new("box", boxes)
         .and("object", targets.sum(&rows, 4..5, logistic) / images)
         .and("classes", targets.sum(&rows, 5..width, logistic) / images)
-}
-
-/// Targets by which every prediction learns that there is nothing, unless it overlaps an object; and the predictions of an
-/// image.
-fn confidences(predictions: &Predictions, truths: &[Truth], width: usize) -> (Targets, usize) {
-    let [batch, count, _] = predictions.boxes.dims();
-    let boxes = boxes_of(&predictions.boxes);
-    let mut targets = Targets::new(batch * count, width);
-    for (image, truth) in truths.iter().enumerate() {
-        let objects = objects(truth);
-        for row in image * count..(image + 1) * count {
-            let overlaps = objects.iter().map(|(_, object)| Overlap::Iou.of(&boxes[row], object));
-            targets.set(row, 4, 0.0, f32::from(overlaps.fold(0.0, f32::max) <= IGNORED));
-        }
-    }
-    (targets, count)
 }

@@ -39,7 +39,8 @@ pub fn alike(levels: &[Level], object: &BoundingBox) -> Vec<Place> {
         for (anchor, [width, height]) in level.anchors.iter().enumerate() {
             let ratio = |side: f32, prior: f32| (side / prior).max(prior / side);
             if ratio(object.width(), *width).max(ratio(object.height(), *height)) < RATIO {
-                let place = |[row, column]: &[usize; 2]| Place { level: index, anchor, row: *row, column: *column };
+                let place =
+                    |[row, column]: &[usize; 2]| Place { level: index, anchor, row: *row, column: *column };
                 places.extend(cells.iter().map(place));
             }
         }
@@ -99,6 +100,9 @@ pub fn losses(predictions: &Predictions, truths: &[Truth], num_classes: usize) -
         before += of_level;
     }
     // With one class there is nothing to tell apart.
-    let classes = if num_classes > 1 { classes * (CLASSES * share * num_classes as f64 / 80.0) } else { classes * 0.0 };
-    Losses::new("box", boxes * (BOX * share)).and("object", object * (OBJECT * share * size)).and("classes", classes)
+    let classes =
+        if num_classes > 1 { classes * (CLASSES * share * num_classes as f64 / 80.0) } else { classes * 0.0 };
+    Losses::new("box", boxes * (BOX * share))
+        .and("object", object * (OBJECT * share * size))
+        .and("classes", classes)
 }

@@ -47,9 +47,8 @@ pub fn assigned(
     let aligned = |prediction: usize, class: usize, overlap: f32| {
         scores[prediction * num_classes + class].powf(ALPHA) * overlap.powf(BETA)
     };
-    let overlap = |prediction: usize, object: &BoundingBox| {
-        Overlap::Ciou.of(object, &boxes[prediction]).max(0.0)
-    };
+    let overlap =
+        |prediction: usize, object: &BoundingBox| Overlap::Ciou.of(object, &boxes[prediction]).max(0.0);
     for (index, (class, object)) in objects.iter().enumerate() {
         let inside = |[x, y]: [f32; 2]| x > object.x1 && x < object.x2 && y > object.y1 && y < object.y2;
         let candidates = (0..boxes.len()).filter(|prediction| inside(middles[*prediction]));
@@ -122,7 +121,7 @@ pub fn losses(predictions: &Predictions, truths: &[Truth], num_classes: usize) -
     let overlap = overlap_of_rows(Overlap::Ciou, found, wanted);
     let boxes = ((overlap.neg() + 1.0) * weights.clone()).sum() * (BOX / total);
 
-    let sides = Tensor::cat(predictions.levels.iter().map(|level| side_rows(level)).collect(), 1);
+    let sides = Tensor::cat(predictions.levels.iter().map(side_rows).collect(), 1);
     let sides = chosen(flat(sides), &positives).reshape([positives.len() * 4, BINS]);
     let distances = positives.iter().flat_map(|row| {
         let ([x, y], stride) = places[row.row % count];

@@ -177,8 +177,8 @@ mod tests {
     fn started(run: &Path, steps_per_epoch: usize, steps: usize, resumed: Option<Place>) -> TensorBoard {
         let mut board = TensorBoard::new(run, "seed = 1\n");
         let epochs = steps.div_ceil(steps_per_epoch);
-        let start =
-            Event::<()>::RunStarted { epochs, steps_per_epoch, steps, items: 1, resumed, history: &[] };
+        let start: Event<()> =
+            Event::RunStarted { epochs, steps_per_epoch, steps, items: 1, resumed, history: &[] };
         board.notify(&start).expect("a file");
         board
     }
