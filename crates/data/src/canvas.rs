@@ -15,11 +15,17 @@ pub(crate) const FRAME: Rgb888 = Rgb888::new(206, 206, 200);
 pub(crate) const INK: Rgb888 = Rgb888::new(52, 52, 56);
 
 /// An image that `embedded-graphics` draws on.
-pub(crate) struct Canvas(pub RgbImage);
+pub struct Canvas(pub RgbImage);
 
 impl Canvas {
-    pub fn new(width: i32, height: i32) -> Self {
-        Self(RgbImage::from_pixel(width as u32, height as u32, Rgb([PAPER.r(), PAPER.g(), PAPER.b()])))
+    /// All of one colour.
+    pub fn new(width: i32, height: i32, paper: Rgb888) -> Self {
+        Self(RgbImage::from_pixel(width as u32, height as u32, Rgb([paper.r(), paper.g(), paper.b()])))
+    }
+
+    /// In the colour that all drawings share.
+    pub(crate) fn paper(width: i32, height: i32) -> Self {
+        Self::new(width, height, PAPER)
     }
 
     /// Drawing on an image cannot fail.
@@ -28,21 +34,26 @@ impl Canvas {
     }
 
     /// An image in a thin frame.
-    pub fn paste(&mut self, tile: &RgbImage, left: i32, top: i32) {
+    pub(crate) fn paste(&mut self, tile: &RgbImage, left: i32, top: i32) {
         let frame =
             Rectangle::new(Point::new(left - 1, top - 1), Size::new(tile.width() + 2, tile.height() + 2));
         self.add(frame.into_styled(PrimitiveStyle::with_stroke(FRAME, 1)));
         imageops::replace(&mut self.0, tile, i64::from(left), i64::from(top));
     }
 
-    pub fn write(&mut self, text: &str, font: &MonoFont<'_>, left: i32, top: i32) {
-        let style = MonoTextStyle::new(font, INK);
+    pub(crate) fn write(&mut self, text: &str, font: &MonoFont<'_>, left: i32, top: i32) {
+        self.write_in(text, font, left, top, INK);
+    }
+
+    /// A line of text, its upper left corner at a place.
+    pub fn write_in(&mut self, text: &str, font: &MonoFont<'_>, left: i32, top: i32, colour: Rgb888) {
+        let style = MonoTextStyle::new(font, colour);
         self.add(Text::with_baseline(text, Point::new(left, top), style, Baseline::Top));
     }
 }
 
 /// Pixels that a text is wide.
-pub(crate) fn width_of(text: &str, font: &MonoFont<'_>) -> i32 {
+pub fn width_of(text: &str, font: &MonoFont<'_>) -> i32 {
     text.chars().count() as i32 * font.character_size.width as i32
 }
 

@@ -26,7 +26,7 @@ pub fn captioned(image: &RgbImage, lines: &[(String, f32)]) -> RgbImage {
     let tile = at_a_handy_size(image);
     let width = NARROWEST.max(tile.width() as i32);
     let below = 2 * GAP + tile.height() as i32;
-    let mut canvas = Canvas::new(width + 2 * GAP, below + LINE * lines.len() as i32);
+    let mut canvas = Canvas::paper(width + 2 * GAP, below + LINE * lines.len() as i32);
     canvas.paste(&tile, GAP + (width - tile.width() as i32) / 2, GAP);
     for (index, (name, probability)) in lines.iter().enumerate() {
         let top = below + LINE * index as i32;

@@ -61,7 +61,7 @@ impl ContactSheet {
             .map(|row| tile_height + LABEL_GAP + lines(row).unwrap_or(1).max(1) as i32 * line_height)
             .collect();
         let height = heights.iter().map(|height| height + GAP).sum::<i32>();
-        let mut sheet = Canvas::new(GAP + columns as i32 * (cell_width + GAP), GAP + height);
+        let mut sheet = Canvas::paper(GAP + columns as i32 * (cell_width + GAP), GAP + height);
         let mut y = GAP;
         for ((tiles, samples), height) in tiles.chunks(columns).zip(samples.chunks(columns)).zip(heights) {
             for (i, (tile, (_, label))) in tiles.iter().zip(samples).enumerate() {

@@ -21,6 +21,7 @@ mod workers;
 
 pub use anchors::Anchors;
 pub use batching::Batching;
+pub use canvas::{Canvas, width_of};
 pub use caption::captioned;
 pub use catalog::{Layout, Normalization, Opened, Roots, describe, open};
 pub use contact_sheet::ContactSheet;

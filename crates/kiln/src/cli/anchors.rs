@@ -55,7 +55,7 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     };
     let fit = format!("mean IoU {:.3}, best possible recall {:.1} %", found.mean_iou, 100.0 * found.recall);
     let title = format!("{k} anchors for {data}, {split}");
-    write(&out, &anchors(&title, &format!("{fit}; {unit}"), &boxes, &found.sizes))?;
+    write(&out, anchors(&title, &format!("{fit}; {unit}"), &boxes, &found.sizes))?;
 
     let rows: Vec<[String; 4]> = (found.sizes.iter().enumerate())
         .map(|(i, [width, height])| {

@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use kiln_core::Result;
+use image::{ImageFormat, RgbImage};
+use kiln_core::{Error, Result};
 use kiln_data::Roots;
 use kiln_train::RateFinder;
 use serde_json::json;
 
 use super::opening::Chosen;
 use super::output::{Output, write};
-use crate::report::rates;
+use crate::report::{rates, rates_pixels};
 use crate::run::bar;
 
 /// Find a learning rate: train some steps at ever higher rates, and see where the loss falls fastest
@@ -31,12 +32,21 @@ pub struct Args {
     /// Steps in all
     #[arg(long, default_value_t = 100)]
     steps: usize,
-    /// The picture
-    #[arg(long, value_name = "FILE", default_value = "lr-find.svg")]
+    /// The picture: .png or .svg
+    #[arg(long, value_name = "FILE", default_value = "lr-find.png")]
     out: PathBuf,
 }
 
 pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
+    let is_svg = match args.out.extension().and_then(|extension| extension.to_str()) {
+        Some("svg") => true,
+        Some("png") => false,
+        _ => {
+            return Err(Error::input("is no picture's name")
+                .file(&args.out)
+                .hint("end it in `.png` or `.svg`"));
+        }
+    };
     let opening = args.chosen.open(args.chosen.read(&args.config)?, roots)?;
     opening.image_size()?;
     let experiment = &opening.prepared.experiment;
@@ -52,7 +62,11 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
         format!("{} on {}, {}", experiment.model.name, experiment.data.name, experiment.optimizer.name());
     let points: Vec<[f64; 3]> =
         sweep.points.iter().map(|tried| [tried.rate, tried.loss, tried.smoothed]).collect();
-    write(&args.out, &rates(title, &points, steepest.map(|tried| [tried.rate, tried.smoothed])))?;
+    let suggestion = steepest.map(|tried| [tried.rate, tried.smoothed]);
+    match is_svg {
+        true => write(&args.out, rates(title, &points, suggestion))?,
+        false => write(&args.out, png(&rates_pixels(title, &points, suggestion))?)?,
+    }
 
     let tried = sweep.points.last().map_or(args.from, |tried| tried.rate);
     let line = match (steepest, lowest) {
@@ -77,4 +91,12 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     });
     output.answer(&format!("{line}\npicture: {}", args.out.display()), object);
     Ok(ExitCode::SUCCESS)
+}
+
+/// An image as a PNG file's bytes.
+fn png(image: &RgbImage) -> Result<Vec<u8>> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let written = image.write_to(&mut bytes, ImageFormat::Png);
+    written.map_err(|why| Error::failure(format!("the picture cannot be written: {why}")))?;
+    Ok(bytes.into_inner())
 }

@@ -43,10 +43,10 @@ pub fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String 
 }
 
 /// Writes a file, beside and then renamed.
-pub fn write(file: &Path, text: &str) -> Result<()> {
+pub fn write(file: &Path, content: impl AsRef<[u8]>) -> Result<()> {
     let mut part = file.as_os_str().to_owned();
     part.push(".part");
-    std::fs::write(&part, text)
+    std::fs::write(&part, content)
         .and_then(|()| std::fs::rename(&part, file))
         .map_err(|why| Error::unwritable(file, &why))
 }

@@ -8,10 +8,10 @@ use super::scale::{Scale, Spelling};
 
 /// The size of the drawing, in its own units.
 pub const SIZE: [f64; 2] = [400.0, 250.0];
-const LEFT: f64 = 46.0;
-const RIGHT: f64 = 12.0;
+pub(super) const LEFT: f64 = 46.0;
+pub(super) const RIGHT: f64 = 12.0;
 const TOP: f64 = 10.0;
-const BOTTOM: f64 = 36.0;
+pub(super) const BOTTOM: f64 = 36.0;
 
 /// How a line is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,7 +188,7 @@ impl Chart {
     }
 
     /// Where a point stands in the drawing.
-    fn place(&self, [x, y]: [f64; 2]) -> [f64; 2] {
+    pub(super) fn place(&self, [x, y]: [f64; 2]) -> [f64; 2] {
         let (width, height) = (SIZE[0] - LEFT - RIGHT, SIZE[1] - TOP - BOTTOM);
         [LEFT + width * self.x.place(x), TOP + height * (1.0 - self.y.place(y))]
     }

@@ -12,6 +12,7 @@ mod html;
 mod layers;
 mod live;
 mod race;
+mod raster;
 mod rates;
 mod samples;
 mod scale;
@@ -29,7 +30,7 @@ use html::{escape, fixed, percent};
 pub use layers::{Layer, Spread};
 pub use live::{Live, Mood, live_page, live_parts};
 pub use race::{Race, RaceLine};
-pub use rates::rates;
+pub use rates::{rates, rates_pixels};
 pub use times::{PARTS, TimesRow};
 
 /// Everything the page says of a run.

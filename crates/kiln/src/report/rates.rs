@@ -1,11 +1,24 @@
 //! What a sweep of the learning rate did to the loss, as a picture.
 
+use image::RgbImage;
+
 use super::chart::{Chart, Look, Series};
 use super::html::short;
 use super::scale::{Scale, Spelling};
 
 /// The loss of each rate and its mean over the rates around, as (rate, loss, mean); the suggestion is set off by a ring.
 pub fn rates(title: String, points: &[[f64; 3]], suggestion: Option<[f64; 2]>) -> String {
+    let (chart, caption) = drawing(title, points, suggestion);
+    chart.alone(&caption)
+}
+
+/// The same as pixels.
+pub fn rates_pixels(title: String, points: &[[f64; 3]], suggestion: Option<[f64; 2]>) -> RgbImage {
+    let (chart, caption) = drawing(title, points, suggestion);
+    chart.pixels(&caption)
+}
+
+fn drawing(title: String, points: &[[f64; 3]], suggestion: Option<[f64; 2]>) -> (Chart, String) {
     let column = |column: usize| points.iter().map(|point| [point[0], point[column]]).collect::<Vec<_>>();
     let all = |column: usize| points.iter().map(|point| point[column]).collect::<Vec<_>>();
     let caption = match suggestion {
@@ -26,7 +39,7 @@ pub fn rates(title: String, points: &[[f64; 3]], suggestion: Option<[f64; 2]>) -
             .into(),
         marked: suggestion,
     };
-    chart.alone(&caption)
+    (chart, caption)
 }
 
 #[cfg(test)]
