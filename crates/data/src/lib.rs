@@ -29,7 +29,7 @@ pub use inventory::{Listed, Report, check, list};
 pub use loader::{Loader, LoaderOptions, OnCorrupt};
 pub use manifest::{Manifest, ManifestFile, ManifestSplit};
 pub use mixing::Mixing;
-pub use readers::{Cifar, Idx, ImageFolder, decode_rgb, image_files};
+pub use readers::{BoxedImages, Cifar, Idx, ImageFolder, decode_rgb, image_files};
 pub use sample::{Dataset, Sample};
 pub use shapes::{Shapes, ShapesConfig};
 pub use subset::Subset;
