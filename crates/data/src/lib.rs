@@ -34,6 +34,7 @@ pub use sample::{Dataset, Sample};
 pub use shapes::{Shapes, ShapesConfig};
 pub use subset::Subset;
 pub use transform::{
-    Affine, Colour, Erasure, Filling, Interpolation, Motion, Operation, Pipeline, Policy, Ready, Region,
-    Size, Space, Step, SubPolicy, Transform, Warp,
+    Affine, Colour, Erasure, Filling, Framing, Interpolation, Mosaic, Motion, Operation, Partner, Pipeline,
+    Placement, Policy, Projective, Ranges, Ready, Region, Size, Space, Step, SubPolicy, Transform,
+    UpsideDown, Warp,
 };
