@@ -246,7 +246,7 @@ impl Plan {
                 };
                 let (a, b) = (of(batch.indices[0], batch.size), of(index, size));
                 return Err(Error::input(format!("images of different sizes in one batch: {a}, {b}"))
-                    .hint("end the transforms with a `center-crop`, `random-resized-crop` or `resize` to height and width"));
+                    .hint("end the transforms with a `center-crop`, `random-resized-crop`, `resize` to height and width, or a `random-perspective` with a `size`"));
             }
             batch.pixels.extend(numbers);
             batch.truths.push(truth);

@@ -13,7 +13,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::view::as_it_is;
+use super::view::{as_it_is, named};
 use crate::experiment::{Source, class_name, explained};
 
 /// What is to be shown, in order.
@@ -244,7 +244,7 @@ fn batches(
         for (numbers, truth) in numbers.chunks(3 * height * width).zip(batch.truths) {
             let label = match mixed {
                 true => shares(&truth, opened),
-                false => truth.class.map_or(String::new(), |class| class_name(&opened.classes, class)),
+                false => named(&truth, opened),
             };
             cells.push((Sample { image: pipeline.picture(numbers, [height, width]), truth }, label));
         }
@@ -259,7 +259,7 @@ fn shares(truth: &Truth, opened: &Opened) -> String {
         format!("{:.0} % {}", share * 100.0, class_name(&opened.classes, *class))
     };
     match truth.mixture.as_slice() {
-        [] => truth.class.map_or(String::new(), |class| class_name(&opened.classes, class)),
+        [] => named(truth, opened),
         mixture => mixture.iter().map(share).collect::<Vec<_>>().join("\n"),
     }
 }
