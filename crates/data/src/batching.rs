@@ -28,11 +28,23 @@ pub struct Batching {
     pub sizes: Vec<usize>,
     /// Batches in a row that have one size.
     pub sizes_every: usize,
+    /// The first epoch, counted from 0, without mosaics: what YOLOv8 calls `close_mosaic = 10` is 90 of 100 epochs. Left out,
+    /// all epochs have them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mosaic_until: Option<usize>,
 }
 
 impl Default for Batching {
     fn default() -> Self {
-        Self { mixup: 0.0, cutmix: 0.0, mix_probability: 1.0, repeats: 1, sizes: Vec::new(), sizes_every: 1 }
+        Self {
+            mixup: 0.0,
+            cutmix: 0.0,
+            mix_probability: 1.0,
+            repeats: 1,
+            sizes: Vec::new(),
+            sizes_every: 1,
+            mosaic_until: None,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use kiln_core::{Error, Result, nearest};
 
 use crate::manifest::Manifest;
-use crate::readers::{Cifar, Idx, ImageFolder, no_such_split};
+use crate::readers::{self, BoxedImages, Cifar, Idx, ImageFolder, no_such_split};
 use crate::{Dataset, Sample, Shapes, ShapesConfig};
 
 /// The generated data set as its name alone means it.
@@ -42,6 +42,12 @@ pub enum Layout {
     CifarBinary,
     /// Folders of images.
     ImageFolder,
+    /// Boxes in COCO's JSON.
+    Coco,
+    /// Boxes in PASCAL VOC's XML.
+    Voc,
+    /// Boxes in YOLO's text files.
+    Yolo,
     /// Nowhere: it is generated.
     Generated,
     /// Nowhere yet: its manifest is all there is of it.
@@ -55,6 +61,9 @@ impl Layout {
             Self::Idx => "idx",
             Self::CifarBinary => "CIFAR binary",
             Self::ImageFolder => "folder of images",
+            Self::Coco => "COCO JSON",
+            Self::Voc => "VOC XML",
+            Self::Yolo => "YOLO text",
             Self::Generated => "generated",
             Self::Absent => "not here",
         }
@@ -95,6 +104,7 @@ enum Source {
     Idx(PathBuf),
     Cifar(Cifar),
     Folder(ImageFolder),
+    Boxes(Layout, BoxedImages),
     Shapes,
     Absent(Error),
 }
@@ -118,6 +128,7 @@ impl Opened {
             Source::Idx(root) => Arc::new(Idx::open(root, name, num_classes)?),
             Source::Cifar(cifar) => Arc::new(cifar.open(name, num_classes)?),
             Source::Folder(folder) => Arc::new(folder.open(name)?),
+            Source::Boxes(_, boxes) => Arc::new(boxes.open(name)?),
             Source::Shapes => {
                 let known = SHAPES_SPLITS.map(|(name, _)| name);
                 let split = SHAPES_SPLITS.iter().find(|(known, _)| *known == name);
@@ -131,6 +142,14 @@ impl Opened {
                 Arc::new(AbsentSplit { name: name.to_string(), items: *items, error: error.clone() })
             }
         })
+    }
+
+    /// Boxes that were dropped since nothing of them is inside their images.
+    pub fn dropped_boxes(&self) -> usize {
+        match &self.source {
+            Source::Boxes(_, boxes) => boxes.dropped(),
+            _ => 0,
+        }
     }
 
     /// Images of all splits.
@@ -174,6 +193,7 @@ impl Opened {
         let from_files = match &source {
             Source::Cifar(cifar) => cifar.class_names()?,
             Source::Folder(folder) => Some(folder.class_names().to_vec()),
+            Source::Boxes(_, boxes) => boxes.class_names().map(<[String]>::to_vec),
             Source::Idx(_) | Source::Shapes | Source::Absent(_) => None,
         };
         // A folder that only happens to be called `cifar10` is not described by CIFAR-10's manifest.
@@ -183,6 +203,7 @@ impl Opened {
         });
         let numbers = match &source {
             Source::Cifar(cifar) => cifar.published_classes(),
+            Source::Boxes(_, boxes) => boxes.num_classes(),
             _ => 10,
         };
         let classes = match (from_files, &manifest) {
@@ -195,6 +216,7 @@ impl Opened {
             Source::Idx(_) => Layout::Idx,
             Source::Cifar(_) => Layout::CifarBinary,
             Source::Folder(_) => Layout::ImageFolder,
+            Source::Boxes(layout, _) => *layout,
             Source::Shapes => Layout::Generated,
             Source::Absent(_) => Layout::Absent,
         };
@@ -235,6 +257,15 @@ fn recognize(root: &Path) -> Result<Option<Recognized>> {
     if let Some(cifar) = Cifar::recognize(root)? {
         let splits = cifar.splits()?;
         return Ok(Some((Source::Cifar(cifar), splits)));
+    }
+    type Reader = fn(&Path) -> Result<Option<BoxedImages>>;
+    let boxed: [(Layout, Reader); 3] =
+        [(Layout::Coco, readers::coco), (Layout::Voc, readers::voc), (Layout::Yolo, readers::yolo)];
+    for (layout, read) in boxed {
+        if let Some(boxes) = read(root)? {
+            let splits = boxes.splits();
+            return Ok(Some((Source::Boxes(layout, boxes), splits)));
+        }
     }
     if holds_no_classes(root) {
         return Ok(None);

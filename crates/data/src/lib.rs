@@ -30,11 +30,12 @@ pub use inventory::{Listed, Report, check, list};
 pub use loader::{Loader, LoaderOptions, OnCorrupt};
 pub use manifest::{Manifest, ManifestFile, ManifestSplit};
 pub use mixing::Mixing;
-pub use readers::{Cifar, Idx, ImageFolder, decode_rgb, image_files};
+pub use readers::{BoxedImages, Cifar, Idx, ImageFolder, decode_rgb, image_files};
 pub use sample::{Dataset, Sample};
 pub use shapes::{Shapes, ShapesConfig};
 pub use subset::Subset;
 pub use transform::{
-    Affine, Colour, Erasure, Filling, Interpolation, Motion, Operation, Pipeline, Policy, Ready, Region,
-    Size, Space, Step, SubPolicy, Transform, Warp,
+    Affine, Colour, Erasure, Filling, Framing, Interpolation, Mosaic, Motion, Operation, Partner, Pipeline,
+    Placement, Policy, Projective, Ranges, Ready, Region, Size, Space, Step, SubPolicy, Transform,
+    UpsideDown, Warp,
 };

@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use burn::prelude::*;
 use burn::tensor::TensorData;
 use kiln_core::{Batch, Batches, Error, Result, Truth};
-use rand::{Rng, SeedableRng};
+use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::workers::Ordered;
-use crate::{Batching, Dataset, Pipeline, Ready};
+use crate::{Batching, Dataset, Pipeline, Ready, Sample};
 
 /// What is done about an image that cannot be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -215,10 +215,13 @@ impl Plan {
         let LoaderOptions { batch_size, seed, ref batching, .. } = self.options;
         let step = places.start / batch_size;
         let side = batching.side(&mut generator(SIZE, seed, epoch, step / batching.sizes_every));
-        let pipeline = match side {
+        let mut pipeline = match side {
             Some(side) => Cow::Owned(self.pipeline.with_side(side)),
             None => Cow::Borrowed(&self.pipeline),
         };
+        if batching.mosaic_until.is_some_and(|end| epoch >= end) {
+            pipeline = Cow::Owned(pipeline.without_mosaics());
+        }
         let mut batch =
             Prepared { pixels: Vec::new(), size: [0, 0], truths: Vec::new(), indices: Vec::new() };
         let items = places.len();
@@ -243,7 +246,7 @@ impl Plan {
                 };
                 let (a, b) = (of(batch.indices[0], batch.size), of(index, size));
                 return Err(Error::input(format!("images of different sizes in one batch: {a}, {b}"))
-                    .hint("end the transforms with a `center-crop`, `random-resized-crop` or `resize` to height and width"));
+                    .hint("end the transforms with a `center-crop`, `random-resized-crop`, `resize` to height and width, or a `random-perspective` with a `size`"));
             }
             batch.pixels.extend(numbers);
             batch.truths.push(truth);
@@ -260,25 +263,37 @@ impl Plan {
 
     /// An image for a batch; `None` where it cannot be read and is skipped.
     fn sample(&self, index: usize, pipeline: &Pipeline, rng: &mut ChaCha8Rng) -> Result<Option<Ready>> {
-        let sample = match self.dataset.get(index) {
-            Ok(sample) => sample,
+        let Some(sample) = self.read(index)? else { return Ok(None) };
+        // In place of a partner that cannot be read there is the image itself.
+        let itself = sample.clone();
+        let partner = |rng: &mut ChaCha8Rng| {
+            let other = rng.random_range(0..self.dataset.len());
+            Ok(self.read(other)?.unwrap_or_else(|| itself.clone()))
+        };
+        let ready =
+            pipeline.prepare_with(sample, &partner, rng).map_err(|error| match error.file_named() {
+                Some(_) => error,
+                None => error.file(self.dataset.origin(index)),
+            })?;
+        Ok(Some(ready))
+    }
+
+    /// An image of the data set; `None` where it cannot be read and is skipped.
+    fn read(&self, index: usize) -> Result<Option<Sample>> {
+        match self.dataset.get(index) {
+            Ok(sample) => Ok(Some(sample)),
             Err(error) if self.options.on_corrupt == OnCorrupt::Error => {
-                return Err(if error.hint_given().is_some() {
+                Err(if error.hint_given().is_some() {
                     error
                 } else {
                     error.hint("`on_corrupt = \"skip\"` leaves such images out")
-                });
+                })
             }
             Err(_) => {
                 self.skipped.lock().unwrap_or_else(PoisonError::into_inner).insert(index);
-                return Ok(None);
+                Ok(None)
             }
-        };
-        let ready = pipeline.prepare(sample, rng).map_err(|error| match error.file_named() {
-            Some(_) => error,
-            None => error.file(self.dataset.origin(index)),
-        })?;
-        Ok(Some(ready))
+        }
     }
 
     fn panicked(&self, index: usize, panic: &(dyn std::any::Any + Send)) -> Error {

@@ -1,6 +1,6 @@
 //! MixUp and CutMix: each image of a batch is mixed with the one before it, the first with the last, as torchvision has it.
 
-use kiln_core::Truth;
+use kiln_core::{Object, Truth};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Beta, Distribution};
@@ -57,7 +57,7 @@ impl Mixing {
     }
 
     /// Mixes images `[batch, 3, height, width]` and what is known of them. Of a mixed image only the shares of the classes
-    /// are known; its `class` remains that of the image itself.
+    /// are known, and after MixUp the objects of both, without masks; its `class` remains that of the image itself.
     pub fn apply(&self, numbers: &mut [f32], size: [usize; 2], truths: &mut [Truth]) {
         let image = 3 * size[0] * size[1];
         let Some(last) = numbers.len().checked_sub(image) else { return };
@@ -70,14 +70,21 @@ impl Mixing {
         }
         let (Self::MixUp { share } | Self::CutMix { share, .. }) = *self;
         let classes: Vec<Option<usize>> = truths.iter().map(|truth| truth.class).collect();
+        let whole = matches!(self, Self::MixUp { .. });
+        let objects: Vec<Vec<Object>> =
+            truths.iter_mut().map(|truth| std::mem::take(&mut truth.objects)).collect();
         for (i, truth) in truths.iter_mut().enumerate() {
-            let partner = classes[(i + classes.len() - 1) % classes.len()];
+            let other = (i + classes.len() - 1) % classes.len();
+            let partner = classes[other];
             let mixture = match (truth.class, partner) {
                 (Some(own), Some(other)) if own == other => vec![(own, 1.0)],
                 (Some(own), Some(other)) => vec![(own, share), (other, 1.0 - share)],
                 _ => Vec::new(),
             };
-            *truth = Truth { class: truth.class, mixture, ..Truth::default() };
+            // Both are seen whole, though pale; a mask says which pixels are its own, and they are not.
+            let both = objects[i].iter().chain(&objects[other]).filter(|_| whole);
+            let objects = both.map(|object| Object { mask: None, ..object.clone() }).collect();
+            *truth = Truth { class: truth.class, mixture, objects, ..Truth::default() };
         }
     }
 
@@ -106,6 +113,7 @@ fn share(alpha: f64, rng: &mut ChaCha8Rng) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use kiln_core::BoundingBox;
     use rand::SeedableRng;
 
     use super::*;
@@ -123,6 +131,32 @@ mod tests {
         assert_eq!(numbers, [[15.0; 3], [2.5; 3], [12.5; 3]].concat());
         let mixtures: Vec<_> = truths.iter().map(|truth| truth.mixture.as_slice()).collect();
         assert_eq!(mixtures, [&[(5, 0.25), (6, 0.75)][..], &[(6, 0.25), (5, 0.75)], &[(6, 1.0)]]);
+    }
+
+    #[test]
+    fn an_image_mixed_of_two_has_the_objects_of_both() {
+        let object = |class| Object {
+            class,
+            bounding_box: BoundingBox::from_xyxy([0.0, 0.0, 1.0, 1.0]),
+            mask: None,
+            keypoints: Vec::new(),
+            crowd: false,
+        };
+        let all = [vec![0, 1], vec![], vec![2]];
+        let truths = all
+            .map(|classes| Truth { objects: classes.into_iter().map(object).collect(), ..Truth::default() });
+        let region = Region { top: 0, left: 0, height: 1, width: 1 };
+        let table: [(Mixing, [&[usize]; 3]); 2] = [
+            (Mixing::MixUp { share: 0.5 }, [&[0, 1, 2], &[0, 1], &[2]]),
+            (Mixing::CutMix { region, share: 0.5 }, [&[], &[], &[]]),
+        ];
+        for (mixing, expected) in table {
+            let mut truths = truths.to_vec();
+            mixing.apply(&mut [0.0; 9], [1, 1], &mut truths);
+            let classes =
+                truths.iter().map(|truth| truth.objects.iter().map(|object| object.class).collect());
+            assert_eq!(classes.collect::<Vec<Vec<usize>>>(), expected, "{mixing:?}");
+        }
     }
 
     type Cut = ((f64, usize, usize), ([i64; 4], f32));

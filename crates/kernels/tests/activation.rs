@@ -167,7 +167,8 @@ fn on_tensors_of_either_layout_they_are_burns() {
             let ours = run([&laid(0, &a), &laid(1, &b)], &laid(2, &grad), ours);
             for (ours, expected) in ours.iter().zip(&expected) {
                 assert_eq!(ours.shape(), expected.shape(), "row {row}");
-                ours.assert_approx_eq(expected, Tolerance::<f32>::rel_abs(1e-6, 1e-6));
+                // Burn's Mish is put together of others, and rounded as often.
+                ours.assert_approx_eq(expected, Tolerance::<f32>::rel_abs(5e-6, 5e-6));
             }
         }
     }

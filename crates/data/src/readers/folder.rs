@@ -104,7 +104,8 @@ impl ImageFolder {
     /// The error of a folder without images where they are looked for.
     pub fn nothing_found(root: &Path) -> Error {
         Error::input("no images in it").file(root).hint(
-            "expected split/class/image.jpg or class/image.jpg, MNIST's idx files or CIFAR's binary files",
+            "expected split/class/image.jpg or class/image.jpg, MNIST's idx files, CIFAR's binary files, or boxes in COCO's, \
+             VOC's or YOLO's layout",
         )
     }
 }
@@ -135,12 +136,12 @@ fn folders(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(entries(root)?.into_iter().filter(|path| path.is_dir()).collect())
 }
 
-fn is_image(path: &Path) -> bool {
+pub(super) fn is_image(path: &Path) -> bool {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
     extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
 }
 
-fn has_images(folder: &Path) -> Result<bool> {
+pub(super) fn has_images(folder: &Path) -> Result<bool> {
     Ok(entries(folder)?.iter().any(|path| is_image(path) && path.is_file()))
 }
 

@@ -1,15 +1,24 @@
 //! Readers of the layouts in which data sets are published. Each is recognized by its files.
 
+mod boxes;
 mod cifar;
+mod coco;
 mod decode;
 mod folder;
 mod idx;
 mod jpeg;
+mod voc;
+mod yolo;
+mod yolo_names;
 
+pub use boxes::BoxedImages;
 pub use cifar::Cifar;
+pub(crate) use coco::recognize as coco;
 pub use decode::decode_rgb;
 pub use folder::{ImageFolder, image_files};
 pub use idx::Idx;
+pub(crate) use voc::recognize as voc;
+pub(crate) use yolo::recognize as yolo;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -21,7 +21,9 @@ impl Transform {
         | Self::CenterCrop { size }
         | Self::RandomCrop { size }
         | Self::RandomResizedCrop { size, .. }
-        | Self::PadAndCrop { size, .. } = self
+        | Self::PadAndCrop { size, .. }
+        | Self::Letterbox { size, .. }
+        | Self::RandomPerspective { size: Some(size), .. } = self
             && size.height_width().iter().any(|side| !(1..=MOST).contains(side))
         {
             let [height, width] = size.height_width();
@@ -44,7 +46,10 @@ impl Transform {
             {
                 wrong(format!("`ratio` is [{low}, {high}]"), "width over height, as in [0.75, 1.3333]")
             }
-            Self::HorizontalFlip { probability } | Self::RandomErasing { probability, .. }
+            Self::HorizontalFlip { probability }
+            | Self::VerticalFlip { probability }
+            | Self::Mosaic { probability, .. }
+            | Self::RandomErasing { probability, .. }
                 if !(0.0..=1.0).contains(probability) =>
             {
                 wrong(format!("`probability` is {probability}"), "a number from 0 to 1")
@@ -58,6 +63,9 @@ impl Transform {
                 if !(0.0 < *low && low <= high && high.is_finite()) =>
             {
                 wrong(format!("`ratio` is [{low}, {high}]"), "height over width, as in [0.3, 3.3]")
+            }
+            Self::Mosaic { size, .. } if !(2..=MOST / 2).contains(size) => {
+                wrong(format!("`size` is {size}"), "a side from 2 to 8192 pixels, as 640")
             }
             Self::Cutout { size, .. } if !(1..=MOST).contains(size) => {
                 wrong(format!("`size` is {size}"), "a side from 1 to 16384 pixels")
@@ -79,6 +87,19 @@ impl Transform {
             Self::Lighting { std } if !(std.is_finite() && *std >= 0.0) => {
                 wrong(format!("`std` is {std}"), "0 or more, as 0.1")
             }
+            Self::RandomPerspective { degrees, translate, scale, shear, perspective, .. } => {
+                let ranges = [
+                    ("degrees", degrees, 180.0),
+                    ("translate", translate, 0.9),
+                    ("scale", scale, 0.9),
+                    ("shear", shear, 60.0),
+                    ("perspective", perspective, 0.01),
+                ];
+                in_ranges(&ranges)
+            }
+            Self::HsvJitter { hue, saturation, value } => {
+                in_ranges(&[("hue", hue, 1.0), ("saturation", saturation, 1.0), ("value", value, 1.0)])
+            }
             Self::ColorJitter { brightness, contrast, saturation, hue } => {
                 let ranges = [("brightness", brightness), ("contrast", contrast), ("saturation", saturation)];
                 match ranges.iter().find(|(_, range)| !(range.is_finite() && **range >= 0.0)) {
@@ -91,5 +112,15 @@ impl Transform {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Whether each of some numbers is from 0 to the most it may be.
+fn in_ranges(ranges: &[(&str, &f64, f64)]) -> Result<()> {
+    match ranges.iter().find(|(_, value, most)| !(0.0..=*most).contains(*value)) {
+        Some((name, value, most)) => {
+            Err(Error::input(format!("`{name}` is {value}")).hint(format!("a number from 0 to {most}")))
+        }
+        None => Ok(()),
     }
 }

@@ -12,7 +12,7 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Transform, histogram};
+use super::{Transform, histogram, hsv};
 
 /// A change of an image's colours, with nothing left to chance.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,6 +25,8 @@ pub enum Colour {
     Saturation(f32),
     /// A turn of all hues, in parts of the circle.
     Hue(f64),
+    /// Factors to hue, saturation and value as OpenCV has them in eight bits.
+    Hsv([f64; 3]),
     /// What is added to red, green and blue, where 1 is a channel's full range.
     Shift([f64; 3]),
     /// A blend of the image made smooth (0) and the image (1), or beyond.
@@ -62,6 +64,7 @@ impl Colour {
                     from_hsv([hue.wrapping_add(turn), saturation, value])
                 });
             }
+            Self::Hsv(factors) => hsv::multiply(image, factors),
             Self::Shift(shift) => {
                 let level = |c: usize, byte: u8| (f64::from(byte) + 255.0 * shift[c]).round() as u8;
                 change(image, |[r, g, b]| [level(0, r), level(1, g), level(2, b)]);
@@ -95,6 +98,7 @@ impl fmt::Display for Colour {
             Self::Contrast(factor) => write!(f, "contrast {factor:.2}"),
             Self::Saturation(factor) => write!(f, "saturation {factor:.2}"),
             Self::Hue(turn) => write!(f, "hue {turn:+.2}"),
+            Self::Hsv([hue, saturation, value]) => write!(f, "hsv {hue:.3} {saturation:.2} {value:.2}"),
             Self::Shift(shift) => {
                 let [r, g, b] = shift.map(|part| part * 255.0);
                 write!(f, "{r:+.0} {g:+.0} {b:+.0}")
@@ -114,6 +118,10 @@ impl Transform {
     pub fn colours(&self, rng: &mut ChaCha8Rng) -> Vec<Colour> {
         match *self {
             Self::Lighting { std } => vec![Colour::Shift(lighting([(); 3].map(|()| std * normal(rng))))],
+            Self::HsvJitter { hue, saturation, value } => {
+                let mut factor = |range: f64| 1.0 + rng.random_range(-range..=range);
+                vec![Colour::Hsv([factor(hue), factor(saturation), factor(value)])]
+            }
             Self::ColorJitter { brightness, contrast, saturation, hue } => {
                 let mut factor = |range: f64| {
                     (range > 0.0).then(|| rng.random_range((1.0 - range).max(0.0)..=1.0 + range) as f32)

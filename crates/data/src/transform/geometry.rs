@@ -1,10 +1,10 @@
 //! The part of a transform that moves pixels, drawn for an image of some size.
 
-use kiln_core::{Error, Result};
+use kiln_core::{Error, Letterbox, Result};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Interpolation, Region, Size, Transform, Warp};
+use super::{Interpolation, Placement, Projective, Ranges, Region, Size, Transform, Warp};
 
 impl Transform {
     /// How pixels are computed, should they be.
@@ -12,7 +12,8 @@ impl Transform {
         match self {
             Self::Resize { interpolation, .. }
             | Self::RandomResize { interpolation, .. }
-            | Self::RandomResizedCrop { interpolation, .. } => *interpolation,
+            | Self::RandomResizedCrop { interpolation, .. }
+            | Self::Letterbox { interpolation, .. } => *interpolation,
             _ => Interpolation::default(),
         }
     }
@@ -27,7 +28,10 @@ impl Transform {
             | Self::CenterCrop { size }
             | Self::RandomCrop { size }
             | Self::RandomResizedCrop { size, .. }
-            | Self::PadAndCrop { size, .. } => size.height_width(),
+            | Self::PadAndCrop { size, .. }
+            | Self::Letterbox { size, .. }
+            | Self::RandomPerspective { size: Some(size), .. } => size.height_width(),
+            Self::Mosaic { size, .. } => [*size; 2],
             _ => input,
         }
     }
@@ -40,8 +44,14 @@ impl Transform {
             | Self::CenterCrop { .. }
             | Self::RandomCrop { .. }
             | Self::RandomResizedCrop { .. }
-            | Self::PadAndCrop { .. } => false,
+            | Self::PadAndCrop { .. }
+            | Self::Letterbox { .. }
+            | Self::Mosaic { .. }
+            | Self::RandomPerspective { size: Some(_), .. } => false,
             Self::HorizontalFlip { .. }
+            | Self::VerticalFlip { .. }
+            | Self::RandomPerspective { size: None, .. }
+            | Self::HsvJitter { .. }
             | Self::Lighting { .. }
             | Self::ColorJitter { .. }
             | Self::AutoAugment { .. }
@@ -55,6 +65,29 @@ impl Transform {
     /// Whether it works on numbers, after all others.
     pub fn erases(&self) -> bool {
         matches!(self, Self::RandomErasing { .. } | Self::Cutout { .. })
+    }
+
+    /// Where an image of height and width `input` lies in a frame, for a transform that frames it: a letterbox, or a mosaic that
+    /// is none.
+    pub fn framing(&self, input: [usize; 2]) -> Option<Letterbox> {
+        let (frame, placement, enlarge) = match self {
+            Self::Letterbox { size, placement, enlarge, .. } => (size.height_width(), *placement, *enlarge),
+            Self::Mosaic { size, .. } => ([*size; 2], Placement::Centred, true),
+            _ => return None,
+        };
+        Some(match enlarge {
+            true => Letterbox::new(placement.into(), input, frame),
+            false => Letterbox::not_enlarged(placement.into(), input, frame),
+        })
+    }
+
+    /// The map of a `random-perspective` for an image of height and width `input`, all chance taken from `rng`.
+    pub(super) fn projective(&self, input: [usize; 2], rng: &mut ChaCha8Rng) -> Option<Projective> {
+        let Self::RandomPerspective { degrees, translate, scale, shear, perspective, .. } = *self else {
+            return None;
+        };
+        let ranges = Ranges { degrees, translate, scale, shear, perspective };
+        Some(Projective::draw(ranges, input, self.output_size(input), rng))
     }
 
     /// The geometric step for an image of height and width `input`, all chance taken from `rng`.

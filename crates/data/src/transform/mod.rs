@@ -3,15 +3,21 @@
 //! do to a PIL image, so that published recipes mean the same.
 
 mod affine;
+#[cfg(test)]
+mod box_tests;
 mod check;
 mod colour;
 mod erasure;
+mod framing;
 mod geometry;
 mod histogram;
+mod hsv;
+mod mosaic;
 mod motion;
 mod operation;
 mod pipeline;
 mod policy;
+mod projective;
 mod resample;
 mod step;
 #[cfg(test)]
@@ -25,10 +31,13 @@ use serde::{Deserialize, Serialize};
 pub use affine::Affine;
 pub use colour::Colour;
 pub use erasure::{Erasure, Filling};
+pub use framing::{Framing, Placement, UpsideDown};
+pub use mosaic::Mosaic;
 pub use motion::Motion;
 pub use operation::{Operation, Space};
-pub use pipeline::{Pipeline, Ready};
+pub use pipeline::{Partner, Pipeline, Ready};
 pub use policy::{Policy, SubPolicy};
+pub use projective::{Projective, Ranges};
 pub use step::Step;
 pub use warp::{Region, Warp};
 
@@ -89,6 +98,80 @@ pub enum Transform {
         /// How often.
         #[serde(default = "default_probability")]
         probability: f64,
+    },
+    /// Mirrors the image, top to bottom.
+    VerticalFlip {
+        /// How often.
+        #[serde(default = "default_probability")]
+        probability: f64,
+    },
+    /// Scales the image to fit into a frame, keeps its aspect and fills the rest of the frame.
+    Letterbox {
+        /// Of the frame; one number is a square.
+        size: Size,
+        /// Where the image lies and how its size is rounded.
+        #[serde(default)]
+        placement: Placement,
+        /// False: an image that is smaller than the frame keeps its size.
+        #[serde(default = "yes")]
+        enlarge: bool,
+        /// The colour of the rest.
+        #[serde(default = "frame_grey")]
+        fill: [u8; 3],
+        /// How pixels are computed.
+        #[serde(default)]
+        interpolation: Interpolation,
+    },
+    /// Puts the image and three others around a random point of a canvas of twice the size (Bochkovskiy et al. 2020, "YOLOv4:
+    /// Optimal speed and accuracy of object detection"), or else letterboxes it in the middle of a frame of the size. It comes
+    /// before all others, with a `random-perspective` of the same size somewhere after it.
+    Mosaic {
+        /// Side of an image; the canvas has twice that.
+        size: usize,
+        /// How often.
+        #[serde(default = "always")]
+        probability: f64,
+        /// The colour where there is no image.
+        #[serde(default = "frame_grey")]
+        fill: [u8; 3],
+    },
+    /// Turns, scales, shears, shifts the image about its middle and tilts it, each by a random measure (YOLOv5's of the same
+    /// name). An object is dropped whose box is then not wider and higher than 2 pixels, is 100 times as long as wide, or has
+    /// less than a tenth of the area that it would have if it had not left the image.
+    RandomPerspective {
+        /// Of the result, about the middle of the image; as large as the image if left out.
+        size: Option<Size>,
+        /// A turn of at most this, either way.
+        #[serde(default)]
+        degrees: f64,
+        /// A shift of at most this part of the result, either way.
+        #[serde(default = "tenth")]
+        translate: f64,
+        /// A factor from 1 - scale to 1 + scale.
+        #[serde(default = "default_probability")]
+        scale: f64,
+        /// A shear of at most this, either way, in degrees.
+        #[serde(default)]
+        shear: f64,
+        /// A tilt: how much nearer or farther a point is for each pixel from the middle, at most; 0.001 is much.
+        #[serde(default)]
+        perspective: f64,
+        /// The colour where there is no image.
+        #[serde(default = "frame_grey")]
+        fill: [u8; 3],
+    },
+    /// Multiplies hue, saturation and value, as OpenCV has them in eight bits, each by a factor from 1 - x to 1 + x: the jitter of
+    /// YOLOv5 to v9.
+    HsvJitter {
+        /// Range of the factor to the hue.
+        #[serde(default = "hue_gain")]
+        hue: f64,
+        /// Range of the factor to the saturation.
+        #[serde(default = "saturation_gain")]
+        saturation: f64,
+        /// Range of the factor to the value.
+        #[serde(default = "value_gain")]
+        value: f64,
     },
     /// Adds one random colour to all pixels, along the principal components of ImageNet's colours (Krizhevsky et al. 2012,
     /// Section 4.1). The numbers of the components are those of fb.resnet.torch; the sum is rounded to grey levels.
@@ -198,6 +281,34 @@ fn default_ratio() -> [f64; 2] {
 
 fn default_probability() -> f64 {
     0.5
+}
+
+fn always() -> f64 {
+    1.0
+}
+
+fn tenth() -> f64 {
+    0.1
+}
+
+fn hue_gain() -> f64 {
+    0.015
+}
+
+fn saturation_gain() -> f64 {
+    0.7
+}
+
+fn value_gain() -> f64 {
+    0.4
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn frame_grey() -> [u8; 3] {
+    [114; 3]
 }
 
 fn erased_scale() -> [f64; 2] {

@@ -2,7 +2,7 @@
 
 use kiln_core::{BoundingBox, IGNORED, Keypoint, LabelMap, Mask, Object, Truth};
 
-/// Least area of an object's box in the new image; a smaller one is dropped.
+/// Least area of an object's box in the new image, where a motion has no rule of its own; a smaller one is dropped.
 const LEAST_AREA: f32 = 1.0;
 
 /// A geometric step for a certain image.
@@ -17,8 +17,13 @@ pub trait Motion {
     /// where there is none.
     fn places(&self, input: [usize; 2]) -> Vec<Option<usize>>;
 
-    /// The truth. Boxes are those of their four corners in the new image, clipped to it; an object whose box is then
-    /// smaller than one square pixel is dropped. A keypoint outside the new image is no longer labelled. Masks and label
+    /// Whether an object stays whose box was `before` in the old image and is `after` in the new one, clipped to it.
+    fn keeps(&self, _before: &BoundingBox, after: &BoundingBox) -> bool {
+        after.area() >= LEAST_AREA
+    }
+
+    /// The truth. A box is the smallest around the part of the moved old one that is inside the new image; an object whose box
+    /// the motion does not keep is dropped: one smaller than a square pixel, where it has no rule of its own. A keypoint outside the new image is no longer labelled. Masks and label
     /// maps take the nearest pixel; outside the old image there is no object, and the label is [`IGNORED`].
     fn truth(&self, truth: &Truth) -> Truth {
         let [height, width] = self.output();
@@ -40,7 +45,10 @@ fn carried<T: Copy>(motion: &(impl Motion + ?Sized), pixels: &[T], input: [usize
 fn moved(motion: &(impl Motion + ?Sized), object: &Object) -> Option<Object> {
     let [height, width] = motion.output();
     let corners = object.bounding_box.corners().map(|corner| motion.point(corner));
-    let bounding_box = BoundingBox::around(corners)?.clipped(width as f32, height as f32);
+    let bounding_box = BoundingBox::around(inside(corners.to_vec(), [width as f32, height as f32]))?;
+    if !motion.keeps(&object.bounding_box, &bounding_box) {
+        return None;
+    }
     let mask = object.mask.as_ref().map(|mask| Mask {
         width,
         height,
@@ -53,11 +61,29 @@ fn moved(motion: &(impl Motion + ?Sized), object: &Object) -> Option<Object> {
         Keypoint { x, y, labelled, visible: old.visible && labelled }
     };
     let keypoints = object.keypoints.iter().map(keypoint).collect();
-    (bounding_box.area() >= LEAST_AREA).then_some(Object {
-        class: object.class,
-        bounding_box,
-        mask,
-        keypoints,
-        crowd: object.crowd,
-    })
+    Some(Object { class: object.class, bounding_box, mask, keypoints, crowd: object.crowd })
+}
+
+/// The corners of the part of a convex figure inside an image, side by side (Sutherland and Hodgman 1974, "Reentrant polygon
+/// clipping"): a turned box that is cut off has another box around it than the whole one, cut off.
+fn inside(mut figure: Vec<[f32; 2]>, size: [f32; 2]) -> Vec<[f32; 2]> {
+    for (axis, limit, sign) in [(0, 0.0, 1.0), (0, size[0], -1.0), (1, 0.0, 1.0), (1, size[1], -1.0)] {
+        let distance = |point: &[f32; 2]| sign * (point[axis] - limit);
+        let mut kept = Vec::with_capacity(figure.len() + 1);
+        for (i, point) in figure.iter().enumerate() {
+            let next = &figure[(i + 1) % figure.len()];
+            let (here, there) = (distance(point), distance(next));
+            if here >= 0.0 {
+                kept.push(*point);
+            }
+            if (here >= 0.0) != (there >= 0.0) {
+                let part = here / (here - there);
+                let mut crossing = [0, 1].map(|i| point[i] + (next[i] - point[i]) * part);
+                crossing[axis] = limit;
+                kept.push(crossing);
+            }
+        }
+        figure = kept;
+    }
+    figure
 }

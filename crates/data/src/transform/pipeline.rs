@@ -1,10 +1,11 @@
 //! Transforms in a row, then numbers for a network.
 
 use image::{Rgb, RgbImage};
-use kiln_core::{Error, Result, Truth};
+use kiln_core::{Error, Letterbox, Result, Truth};
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Interpolation, Size, Step, Transform, warp};
+use super::{Interpolation, Mosaic, Size, Step, Transform, warp};
 use crate::Sample;
 
 /// What becomes of an image between a data set and a batch.
@@ -14,6 +15,9 @@ pub struct Pipeline {
     /// What each byte of each channel becomes.
     normalized: [Vec<f32>; 3],
 }
+
+/// Any other image of the same data set, for a mosaic.
+pub type Partner<'a> = &'a dyn Fn(&mut ChaCha8Rng) -> Result<Sample>;
 
 /// An image ready for a batch.
 #[derive(Debug, Clone)]
@@ -42,6 +46,12 @@ impl Pipeline {
                     .place(format!("transforms[{}]", i - 1))
                     .hint("put `random-erasing` and `cutout` after all others"));
             }
+        }
+        if let Some(late) = transforms.iter().skip(1).position(|it| matches!(it, Transform::Mosaic { .. })) {
+            let error = Error::input("a mosaic is made of images as they are");
+            return Err(error
+                .place(format!("transforms[{}]", late + 1))
+                .hint("put `mosaic` before all others"));
         }
         if let Some(bad) = mean.iter().find(|value| !value.is_finite()) {
             return Err(Error::input(format!("a mean of {bad}")).place("mean").hint("three numbers, 0 to 1"));
@@ -81,15 +91,27 @@ impl Pipeline {
     /// # Errors
     /// A cut that is larger than its image.
     pub fn apply(&self, sample: Sample, rng: &mut ChaCha8Rng) -> Result<Sample> {
-        self.run(sample, rng).map(|(sample, _)| sample)
+        self.run(sample, None, rng).map(|(sample, _)| sample)
     }
 
-    /// The sample after all transforms, as numbers; equal states of `rng` give equal numbers.
+    /// The sample after all transforms, as numbers; equal states of `rng` give equal numbers. A mosaic is made of the image alone.
     ///
     /// # Errors
     /// A cut that is larger than its image.
     pub fn prepare(&self, sample: Sample, rng: &mut ChaCha8Rng) -> Result<Ready> {
-        let (Sample { image, truth }, steps) = self.run(sample, rng)?;
+        self.ready(sample, None, rng)
+    }
+
+    /// As [`Pipeline::prepare`], but a mosaic is made of `partner`'s images too.
+    ///
+    /// # Errors
+    /// A cut that is larger than its image; what `partner` says.
+    pub fn prepare_with(&self, sample: Sample, partner: Partner<'_>, rng: &mut ChaCha8Rng) -> Result<Ready> {
+        self.ready(sample, Some(partner), rng)
+    }
+
+    fn ready(&self, sample: Sample, partner: Option<Partner<'_>>, rng: &mut ChaCha8Rng) -> Result<Ready> {
+        let (Sample { image, truth }, steps) = self.run(sample, partner, rng)?;
         let size = warp::size(&image);
         let mut numbers = self.normalize(&image);
         for step in &steps {
@@ -100,9 +122,25 @@ impl Pipeline {
         Ok(Ready { numbers, size, truth, steps })
     }
 
-    fn run(&self, mut sample: Sample, rng: &mut ChaCha8Rng) -> Result<(Sample, Vec<Step>)> {
+    fn run(
+        &self,
+        mut sample: Sample,
+        partner: Option<Partner<'_>>,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<(Sample, Vec<Step>)> {
         let mut done = Vec::new();
         for (i, transform) in self.transforms.iter().enumerate() {
+            if let Transform::Mosaic { size, probability, fill } = *transform
+                && rng.random_bool(probability)
+            {
+                let mosaic = Mosaic::draw(size, rng);
+                let mut other = || partner.map_or_else(|| Ok(sample.clone()), |partner| partner(rng));
+                let others = [other()?, other()?, other()?];
+                let [second, third, fourth] = others;
+                sample = mosaic.sample(&[sample, second, third, fourth], transform.interpolation(), fill);
+                done.push(Step::Mosaic(mosaic));
+                continue;
+            }
             let steps = transform.steps(warp::size(&sample.image), rng);
             let steps = steps.map_err(|error| error.place(format!("transforms[{i}]")))?;
             sample = steps.iter().fold(sample, |sample, step| step.apply(sample));
@@ -117,9 +155,11 @@ impl Pipeline {
         let mut pipeline = self.clone();
         let square = Size::HeightWidth([side; 2]);
         match pipeline.transforms.iter_mut().rfind(|transform| !transform.keeps_size()) {
-            Some(Transform::RandomResizedCrop { size, .. } | Transform::Resize { size, .. }) => {
-                *size = square
-            }
+            Some(
+                Transform::RandomResizedCrop { size, .. }
+                | Transform::Resize { size, .. }
+                | Transform::Letterbox { size, .. },
+            ) => *size = square,
             _ => {
                 let first = pipeline.transforms.iter().position(Transform::erases);
                 let resize = Transform::Resize { size: square, interpolation: Interpolation::default() };
@@ -127,6 +167,28 @@ impl Pipeline {
             }
         }
         pipeline
+    }
+
+    /// This pipeline with a letterbox in place of every mosaic.
+    pub fn without_mosaics(&self) -> Self {
+        let mut pipeline = self.clone();
+        for transform in &mut pipeline.transforms {
+            if let Transform::Mosaic { probability, .. } = transform {
+                *probability = 0.0;
+            }
+        }
+        pipeline
+    }
+
+    /// Where an image of height and width `input` lies among the pixels that a network is shown, so that its boxes can be brought
+    /// back ([`Letterbox::out_of_frame`]); `None` where the transforms are more than one `letterbox` or `resize`.
+    pub fn frame(&self, input: [usize; 2]) -> Option<Letterbox> {
+        match self.transforms.as_slice() {
+            [] => Some(stretched(input, input)),
+            [transform @ Transform::Letterbox { .. }] => transform.framing(input),
+            [resize @ Transform::Resize { .. }] => Some(stretched(input, resize.output_size(input))),
+            _ => None,
+        }
     }
 
     /// The numbers of an image, `[3, height, width]`: `(value / 255 - mean) / std`.
@@ -149,4 +211,10 @@ impl Pipeline {
             }))
         })
     }
+}
+
+/// An image that fills its frame.
+fn stretched(input: [usize; 2], output: [usize; 2]) -> Letterbox {
+    let scale = [0, 1].map(|i| output[i] as f64 / input[i] as f64);
+    Letterbox { input, scaled: output, output, offset: [0, 0], scale }
 }

@@ -6,7 +6,10 @@ use kiln_core::Result;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Colour, Erasure, Interpolation, Operation, Space, Transform, Warp, erasure};
+use super::{
+    Colour, Erasure, Framing, Interpolation, Mosaic, Operation, Projective, Space, Transform, UpsideDown,
+    Warp, erasure,
+};
 use crate::Sample;
 
 /// One thing that is done to an image, with nothing left to chance.
@@ -14,6 +17,14 @@ use crate::Sample;
 pub enum Step {
     /// A part of it, scaled and perhaps mirrored.
     Warp(Warp, Interpolation),
+    /// All of it, scaled and placed in a frame of a colour.
+    Framing(Framing, Interpolation, [u8; 3]),
+    /// It was put in a mosaic, for which others were needed too.
+    Mosaic(Mosaic),
+    /// A turn, a change of size, a shear, a shift and a tilt, with the colour where there was no image.
+    Projective(Projective, [u8; 3]),
+    /// Top to bottom.
+    UpsideDown(UpsideDown),
     /// A change of its colours.
     Colour(Colour),
     /// An operation of a policy.
@@ -32,7 +43,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// The sample after this step; an erasure leaves it as it is, for it comes later.
+    /// The sample after this step; an erasure leaves it as it is, for it comes later, and a mosaic, for it came before.
     pub fn apply(&self, mut sample: Sample) -> Sample {
         match *self {
             Self::Warp(warp, interpolation) => warp.sample(sample, interpolation),
@@ -43,7 +54,10 @@ impl Step {
             Self::Operation { operation, magnitude, interpolation, fill } => {
                 operation.apply(magnitude, interpolation, fill, sample)
             }
-            Self::Erasure(_) => sample,
+            Self::Framing(framing, interpolation, fill) => framing.sample(&sample, interpolation, fill),
+            Self::Projective(projective, fill) => projective.sample(&sample, fill),
+            Self::UpsideDown(flip) => flip.sample(sample),
+            Self::Erasure(_) | Self::Mosaic(_) => sample,
         }
     }
 }
@@ -61,8 +75,22 @@ impl Transform {
             fill,
         };
         Ok(match *self {
-            Self::Lighting { .. } | Self::ColorJitter { .. } => {
+            Self::Lighting { .. } | Self::ColorJitter { .. } | Self::HsvJitter { .. } => {
                 self.colours(rng).into_iter().map(Step::Colour).collect()
+            }
+            Self::Letterbox { fill, .. } | Self::Mosaic { fill, .. } => {
+                let framing = self.framing(size).map(Framing::from);
+                framing
+                    .map(|framing| Step::Framing(framing, self.interpolation(), fill))
+                    .into_iter()
+                    .collect()
+            }
+            Self::RandomPerspective { fill, .. } => {
+                self.projective(size, rng).map(|map| Step::Projective(map, fill)).into_iter().collect()
+            }
+            Self::VerticalFlip { probability } => {
+                let flips = rng.random_bool(probability);
+                flips.then_some(Step::UpsideDown(UpsideDown { size })).into_iter().collect()
             }
             Self::AutoAugment { policy, interpolation, fill } => {
                 let pair = policy.draw(size, rng);
@@ -118,6 +146,13 @@ impl fmt::Display for Step {
                 }
                 Ok(())
             }
+            Self::Framing(Framing { input, scaled, output, .. }, ..) => {
+                write!(f, "{}x{} to {}x{}", input[1], input[0], scaled[1], scaled[0])?;
+                if scaled != output { write!(f, " in {}x{}", output[1], output[0]) } else { Ok(()) }
+            }
+            Self::Mosaic(Mosaic { centre, .. }) => write!(f, "mosaic around {}, {}", centre[1], centre[0]),
+            Self::Projective(projective, _) => write!(f, "scale {:.2}", projective.scale()),
+            Self::UpsideDown(_) => write!(f, "upside down"),
             Self::Colour(colour) => write!(f, "{colour}"),
             Self::Operation { operation, magnitude, .. } => match operation {
                 Operation::Posterize => write!(f, "posterize {magnitude:.0} bits"),

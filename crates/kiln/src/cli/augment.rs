@@ -9,10 +9,11 @@ use kiln_data::{
     Batching, Dataset, Interpolation, Loader, LoaderOptions, OnCorrupt, Opened, Operation, Pipeline, Sample,
     Size, Space, Step, Subset, Transform,
 };
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::view::as_it_is;
+use super::view::{as_it_is, named};
 use crate::experiment::{Source, class_name, explained};
 
 /// What is to be shown, in order.
@@ -37,10 +38,15 @@ type Cell = (Sample, String);
 const SIDE: usize = 224;
 
 /// One of each for an image whose shorter side is `SIDE`; large enough to be seen.
-const EACH: [&str; 12] = [
+const EACH: [&str; 17] = [
     "{ name = 'random-resized-crop', size = SIDE }",
     "{ name = 'pad-and-crop', size = SIDE, pad = EIGHTH }",
     "{ name = 'horizontal-flip' }",
+    "{ name = 'vertical-flip' }",
+    "{ name = 'letterbox', size = SIDE }",
+    "{ name = 'mosaic', size = SIDE }",
+    "{ name = 'random-perspective', degrees = 10.0, shear = 5.0 }",
+    "{ name = 'hsv-jitter' }",
     "{ name = 'lighting', std = 0.3 }",
     "{ name = 'color-jitter', brightness = 0.4, contrast = 0.4, saturation = 0.4, hue = 0.1 }",
     "{ name = 'auto-augment', policy = 'imagenet' }",
@@ -132,7 +138,7 @@ pub fn rows(
                 for item in 0..items {
                     let (sample, class) = as_it_is(&**images, item, items, opened)?;
                     let label = if name.is_empty() { class } else { name.clone() };
-                    cells.extend(draws(sample, label, transforms, item, columns)?);
+                    cells.extend(draws(sample, label, transforms, images, item, columns)?);
                 }
             }
             Shown::EachTransform => {
@@ -144,7 +150,8 @@ pub fn rows(
                     let table = sides.iter().fold(table.to_string(), |text, (name, value)| {
                         text.replace(name, &value.to_string())
                     });
-                    cells.extend(draws(sample, name_of(&table), &[transform(&table)?], row, columns)?);
+                    let transforms = [transform(&table)?];
+                    cells.extend(draws(sample, name_of(&table), &transforms, images, row, columns)?);
                 }
             }
             Shown::Batches(transforms, batching) => {
@@ -168,6 +175,7 @@ fn draws(
     sample: Sample,
     label: String,
     transforms: &[Transform],
+    images: &Arc<dyn Dataset>,
     row: usize,
     columns: usize,
 ) -> Result<Vec<Cell>> {
@@ -175,7 +183,8 @@ fn draws(
     let mut cells = vec![(sample.clone(), label)];
     for column in 1..columns {
         let mut rng = ChaCha8Rng::seed_from_u64((row * columns + column) as u64);
-        let ready = pipeline.prepare(sample.clone(), &mut rng)?;
+        let partner = |rng: &mut ChaCha8Rng| images.get(rng.random_range(0..images.len()));
+        let ready = pipeline.prepare_with(sample.clone(), &partner, &mut rng)?;
         let image = pipeline.picture(&ready.numbers, ready.size);
         cells.push((Sample { image, truth: ready.truth }, told(&ready.steps)));
     }
@@ -235,7 +244,7 @@ fn batches(
         for (numbers, truth) in numbers.chunks(3 * height * width).zip(batch.truths) {
             let label = match mixed {
                 true => shares(&truth, opened),
-                false => truth.class.map_or(String::new(), |class| class_name(&opened.classes, class)),
+                false => named(&truth, opened),
             };
             cells.push((Sample { image: pipeline.picture(numbers, [height, width]), truth }, label));
         }
@@ -250,7 +259,7 @@ fn shares(truth: &Truth, opened: &Opened) -> String {
         format!("{:.0} % {}", share * 100.0, class_name(&opened.classes, *class))
     };
     match truth.mixture.as_slice() {
-        [] => truth.class.map_or(String::new(), |class| class_name(&opened.classes, class)),
+        [] => named(truth, opened),
         mixture => mixture.iter().map(share).collect::<Vec<_>>().join("\n"),
     }
 }

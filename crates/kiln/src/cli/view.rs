@@ -1,10 +1,11 @@
 //! `kiln data view`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use kiln_core::{Error, Result};
-use kiln_data::{ContactSheet, Dataset, Opened, Roots, Sample};
+use kiln_core::{Error, Result, Truth};
+use kiln_data::{ContactSheet, Dataset, Layout, Opened, Roots, Sample};
 use serde_json::json;
 
 use super::augment::{Augmentations, rows};
@@ -29,7 +30,7 @@ pub struct Args {
     /// Images a row
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=100))]
     columns: u16,
-    /// Draw boxes, masks and keypoints too
+    /// Draw boxes, masks and keypoints too; those of a data set of boxes always are
     #[arg(long)]
     boxes: bool,
     /// Show an image as it is and what a transform makes of it: its name, or all of it as in "{ name = 'cutout', size = 16 }";
@@ -56,7 +57,8 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
         Some(shown) => rows(shown, &images, &opened, items, columns)?,
         None => (0..items).map(|item| as_it_is(&*images, item, items, &opened)).collect::<Result<_>>()?,
     };
-    let picture = ContactSheet::new(columns).with_overlay(boxes).draw(&samples);
+    let is_boxed = matches!(opened.layout, Layout::Coco | Layout::Voc | Layout::Yolo);
+    let picture = ContactSheet::new(columns).with_overlay(boxes || is_boxed).draw(&samples);
     let part = out.with_extension("png.part");
     let saved = picture.save_with_format(&part, image::ImageFormat::Png);
     let saved = saved.map_err(|why| Error::input(format!("cannot be written: {why}")).file(&out));
@@ -66,6 +68,9 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Lines under an image.
+const MOST_LINES: usize = 4;
+
 /// Number `item` of `items` images picked evenly, with the name of its class.
 pub fn as_it_is(
     images: &dyn Dataset,
@@ -74,6 +79,20 @@ pub fn as_it_is(
     opened: &Opened,
 ) -> Result<(Sample, String)> {
     let sample = images.get(item * images.len() / items)?;
-    let label = sample.truth.class.map_or(String::new(), |class| class_name(&opened.classes, class));
+    let label = named(&sample.truth, opened);
     Ok((sample, label))
+}
+
+/// The name of an image's class; where it has none, how many objects of which classes are in it, a line each.
+pub fn named(truth: &Truth, opened: &Opened) -> String {
+    if let Some(class) = truth.class {
+        return class_name(&opened.classes, class);
+    }
+    let mut counts = BTreeMap::new();
+    for object in &truth.objects {
+        *counts.entry(object.class).or_insert(0) += 1;
+    }
+    let line = |(class, count): (&usize, &usize)| format!("{count} {}", class_name(&opened.classes, *class));
+    let lines: Vec<String> = counts.iter().take(MOST_LINES).map(line).collect();
+    lines.join("\n") + if counts.len() > MOST_LINES { " .." } else { "" }
 }

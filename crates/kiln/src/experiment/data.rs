@@ -63,8 +63,8 @@ pub(super) fn data(
 ) -> Result<(DataPlan, Images, Images)> {
     let is_there = |name: &&&str| opened.splits.iter().any(|(split, _)| split == **name);
     let usual = |names: &[&str]| names.iter().find(is_there).unwrap_or(&names[0]).to_string();
-    let train_split = file.train_split.unwrap_or_else(|| usual(&["train", "all"]));
-    let test_split = file.test_split.unwrap_or_else(|| usual(&["test", "val", "all"]));
+    let train_split = file.train_split.unwrap_or_else(|| usual(&["train", "train2017", "all"]));
+    let test_split = file.test_split.unwrap_or_else(|| usual(&["test", "val", "val2017", "all"]));
     let is_generated = opened.layout == Layout::Generated;
     let image_size = is_generated.then(|| file.image_size.unwrap_or(32));
     if file.image_size.is_some() && !is_generated {

@@ -144,13 +144,15 @@ mod tests {
         assert_eq!(at(-6.0 * SCALE, 0.0), [0x1c, 0x20, 0x24]);
         let [lower, other] = [chart.place([3.0, 3.0]), chart.place([3.0, 7.0])];
         // Lines are smooth: their colour is in the middle.
-        let is_blue = |[x, y]: [f64; 2]| {
+        let bluest = |[x, y]: [f64; 2]| {
             let near = |right: i32, down: i32| {
                 let [x, y] = [(x * SCALE) as i32 + right, ((y + HEAD) * SCALE) as i32 + down];
-                image.get_pixel(x as u32, y as u32).0 == [0x00, 0x72, 0xb2]
+                let [red, _, blue] = image.get_pixel(x as u32, y as u32).0;
+                i32::from(blue) - i32::from(red)
             };
-            (-2..=2).any(|right| (-2..=2).any(|down| near(right, down)))
+            (-3..=3).flat_map(|right| (-3..=3).map(move |down| (right, down))).map(|(r, d)| near(r, d)).max()
         };
-        assert!(is_blue(lower) && !is_blue(other));
+        assert!(bluest(lower) > Some(150), "{:?}", bluest(lower));
+        assert!(bluest(other) < Some(10), "{:?}", bluest(other));
     }
 }
