@@ -17,7 +17,10 @@ use super::{entries, name_of};
 const SLACK: f64 = 0.01;
 
 /// A split and its images, each with the list and the line that name it, if one does.
-type Split = (String, Vec<(PathBuf, Option<(PathBuf, usize)>)>);
+type Split = (String, Vec<Named>);
+
+/// An image, and the list and the line that name it, if any do.
+type Named = (PathBuf, Option<(PathBuf, usize)>);
 
 /// Reads a data set with YOLO's labels; `None` where the folder has none.
 ///
@@ -50,7 +53,7 @@ pub(crate) fn recognize(root: &Path) -> Result<Option<BoxedImages>> {
     }
     let (mut splits, mut highest, mut dropped) = (Vec::new(), 0, 0);
     for (split, images) in found {
-        let read = |(image, list): (PathBuf, Option<(PathBuf, usize)>)| -> Result<(Boxed, usize)> {
+        let read = |(image, list): Named| -> Result<(Boxed, usize)> {
             if let Some((list, line)) = list.filter(|_| !image.is_file()) {
                 let error = Error::input(format!("no image {}", image.display()));
                 return Err(error.file(list).place(format!("line {line}")));
@@ -107,7 +110,7 @@ fn folders(root: &Path) -> Result<Vec<Split>> {
 }
 
 /// The images that a list names, a line each; a relative path begins at the list's folder or at `root`.
-fn listed(list: &Path, root: &Path) -> Result<Vec<(PathBuf, Option<(PathBuf, usize)>)>> {
+fn listed(list: &Path, root: &Path) -> Result<Vec<Named>> {
     let text = fs::read_to_string(list).map_err(|why| Error::unreadable(list, &why))?;
     let (mut images, mut lines) = (Vec::new(), HashMap::new());
     for (number, line) in (1..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty()) {

@@ -73,8 +73,8 @@ impl Chart {
             };
             let finite = |point: &[f64; 2]| point.iter().all(|value| value.is_finite());
             for run in series.points.split(|point| !finite(point)) {
-                let points: Vec<Point> = run.iter().map(|point| at(self.place(*point))).collect();
-                canvas.add(Polyline::new(&points).into_styled(style(colour, units)));
+                let corners: Vec<Point> = run.iter().map(|point| at(self.place(*point))).collect();
+                canvas.add(Polyline::new(&in_pieces(&corners)).into_styled(style(colour, units)));
             }
         }
         if let Some(point) = self.marked {
@@ -108,6 +108,19 @@ impl Chart {
         let top = pixel(SIZE[1] - 14.0 + HEAD);
         write(self.x_name, middle - width_of(self.x_name, &FONT) / 2, top, SOFT);
     }
+}
+
+/// The same line with more points: thick lines of thousands of pixels are too long for the arithmetic of `embedded-graphics`,
+/// and one without a corner it draws a pixel wide.
+fn in_pieces(corners: &[Point]) -> Vec<Point> {
+    const LONGEST: i32 = 200;
+    let piece = |pair: &[Point]| {
+        let (from, to) = (pair[0], pair[1]);
+        let far = (to - from).abs();
+        let pieces = (far.x.max(far.y) / LONGEST + 1).max(2);
+        (0..pieces).map(move |index| from + (to - from) * index / pieces).collect::<Vec<_>>()
+    };
+    corners.windows(2).flat_map(piece).chain(corners.last().copied()).collect()
 }
 
 /// So much of the one colour, the rest of the other.
