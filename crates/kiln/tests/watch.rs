@@ -196,7 +196,8 @@ fn a_browser_shows_how_a_run_goes_on_and_that_it_was_killed() {
         "{before}, {}",
         step(&page)
     );
-    assert_eq!((state(&page), gone(&page)), ("Running", false));
+    // Between two epochs it is being tried.
+    assert!(["Running", "Testing"].contains(&state(&page)) && !gone(&page), "{}", state(&page));
 
     run.0.kill().unwrap();
     run.0.wait().unwrap();
