@@ -3,7 +3,7 @@
 //! whose fields stand in the order of its cfg.
 
 use std::collections::BTreeMap;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::Path;
 
 use burn::module::Module;
@@ -11,6 +11,7 @@ use burn::store::{BurnToPyTorchAdapter, ModuleSnapshot};
 use kiln_core::{Error, Result};
 
 use crate::StateDict;
+use crate::state_dict::written;
 
 /// The name of all numbers of a Darknet file, as long as nobody knows what they are.
 pub(crate) const ALL: &str = "darknet";
@@ -38,6 +39,14 @@ pub(crate) fn layers<M: Module>(network: &M) -> Vec<Vec<(String, Vec<usize>)>> {
 }
 
 impl StateDict {
+    /// A Darknet file's numbers by the names of a model's weights; any other state dict as it is.
+    ///
+    /// # Errors
+    /// A file that holds more or fewer numbers than the model.
+    pub fn laid_out<M: Module>(self, network: &M, file: &Path) -> Result<Self> {
+        self.of_darknet(network, false, file)
+    }
+
     /// The numbers of a Darknet file by the names of a model's weights. A file that ends after some layer gives those before,
     /// if `cut_off` says so: weights of backbones are published like that.
     ///
@@ -79,16 +88,7 @@ impl StateDict {
             let (_, values) = found.ok_or_else(missing)?;
             bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
         }
-        let part = file.with_extension("weights.part");
-        let written = std::fs::File::create(&part).and_then(|out| {
-            let mut out = BufWriter::new(out);
-            out.write_all(&bytes)?;
-            out.into_inner()?.sync_all()
-        });
-        written.and_then(|()| std::fs::rename(&part, file)).map_err(|why| {
-            let _ = std::fs::remove_file(&part);
-            Error::unwritable(file, &why)
-        })
+        written(file, "weights.part", |part| part.write_all(&bytes))
     }
 }
 

@@ -25,6 +25,28 @@ const METADATA: &str = "kiln";
 /// What PyTorch's `DataParallel` and `torch.compile` put before every name.
 const WRAPPERS: [&str; 3] = ["state_dict.", "module.", "_orig_mod."];
 
+/// Writes a file, beside and then renamed.
+///
+/// # Errors
+/// A place that cannot be written.
+pub(crate) fn written(
+    file: &Path,
+    extension: &str,
+    write: impl FnOnce(&mut BufWriter<std::fs::File>) -> std::io::Result<()>,
+) -> Result<()> {
+    let part = file.with_extension(extension);
+    let written = std::fs::File::create(&part).and_then(|out| {
+        let mut out = BufWriter::new(out);
+        write(&mut out)?;
+        out.into_inner()?.sync_all()
+    });
+    written.and_then(|()| std::fs::rename(&part, file)).map_err(|why| {
+        // On a full disk every byte counts. That it cannot be removed is no news after this error.
+        let _ = std::fs::remove_file(&part);
+        Error::unwritable(file, &why)
+    })
+}
+
 impl StateDict {
     /// Reads a weight file: safetensors, PyTorch's `.pt`, `.pth` and `.th`, or Darknet's `.weights`; the content decides, not
     /// the name. What a Darknet file's numbers are is known when they are loaded into a model.
@@ -70,22 +92,12 @@ impl StateDict {
     /// # Errors
     /// A place that cannot be written.
     pub fn write(&self, file: &Path) -> Result<()> {
-        let unwritable = |why: &std::io::Error| Error::unwritable(file, why);
-        let header = self.header().map_err(|why| unwritable(&why.into()))?;
-        let part = file.with_extension("safetensors.part");
-        let written = std::fs::File::create(&part).and_then(|part| {
-            let mut part = BufWriter::new(part);
+        let header = self.header().map_err(|why| Error::unwritable(file, &why.into()))?;
+        written(file, "safetensors.part", |part| {
             part.write_all(&(header.len() as u64).to_le_bytes())?;
             part.write_all(header.as_bytes())?;
-            for value in self.tensors.values().flat_map(|(_, values)| values) {
-                part.write_all(&value.to_le_bytes())?;
-            }
-            part.into_inner()?.sync_all()
-        });
-        written.and_then(|()| std::fs::rename(&part, file)).map_err(|why| {
-            // On a full disk every byte counts. That it cannot be removed is no news after this error.
-            let _ = std::fs::remove_file(&part);
-            unwritable(&why)
+            let mut values = self.tensors.values().flat_map(|(_, values)| values);
+            values.try_for_each(|value| part.write_all(&value.to_le_bytes()))
         })
     }
 

@@ -16,7 +16,7 @@ use crate::{Entry, Misfit, Preprocessing, StateDict};
 /// # Errors
 /// Weights that do not fit: what is missing, unused, of another shape, in one line; [`plan`] says all of it.
 pub fn load<M: Module>(network: M, entry: &Entry, dict: StateDict, file: &Path) -> Result<M> {
-    let dict = dict.of_darknet(&network, false, file)?.renamed(entry).without_anchors(entry, file)?;
+    let dict = dict.laid_out(&network, file)?.renamed(entry).without_anchors(entry, file)?;
     let misfit = Misfit::of(&expected(&network, entry, &dict), &dict.shapes());
     if !misfit.is_empty() {
         return Err(misfit.refused(entry, file));
@@ -24,7 +24,7 @@ pub fn load<M: Module>(network: M, entry: &Entry, dict: StateDict, file: &Path) 
     fill(network, dict, file)
 }
 
-/// What [`load`] would say of a state dict, all of it.
+/// What [`load`] would say of a state dict, all of it; a Darknet file's is to be [laid out](StateDict::laid_out) before.
 pub fn plan<M: Module>(network: &M, entry: &Entry, dict: &StateDict) -> Misfit {
     let found = dict.shapes().into_iter().map(|(name, shape)| (dict.our_name(&name, entry), shape));
     let found = found.filter(|(name, _)| !name.ends_with(ANCHORS));
@@ -71,7 +71,7 @@ pub fn load_backbone<M: Module>(
     file: &Path,
 ) -> Result<(M, Vec<String>)> {
     let classifies = |name: &str| entry.classifier_keys().iter().any(|layer| name.starts_with(layer));
-    let dict = dict.of_darknet(&network, false, file)?.renamed(entry);
+    let dict = dict.laid_out(&network, file)?.renamed(entry);
     let mut dict = dict.without_anchors(entry, file)?;
     dict.tensors.retain(|name, _| !classifies(name));
     let all = expected(&network, entry, &dict);

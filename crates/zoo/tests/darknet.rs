@@ -6,7 +6,7 @@ use std::path::Path;
 
 use burn::prelude::*;
 use kiln_core::Result;
-use kiln_zoo::{Detector, StateDict, find, load, load_partial, save};
+use kiln_zoo::{Detector, StateDict, find, load, load_partial, plan, save};
 
 const MODEL: &str = "yolov4-tiny";
 /// Counted from the cfg: 6,056,606 that are learnt, and a mean and a variance of each of 3,104 normalized channels.
@@ -40,6 +40,8 @@ fn what_is_written_is_read_again_with_either_header() {
     let header: Vec<u8> = [0i32, 1, 0, 32_013_312].into_iter().flat_map(i32::to_le_bytes).collect();
     std::fs::write(&old, [&header, &bytes[20..]].concat()).unwrap();
     for file in [folder.path().join("w.weights"), old] {
+        let dict = StateDict::read(&file).unwrap().laid_out(&fresh(), &file).unwrap();
+        assert!(plan(&fresh(), find(MODEL).unwrap(), &dict).is_empty(), "{}", file.display());
         let again = folder.path().join("again.safetensors");
         save(&read(&file).unwrap(), None, &again).unwrap();
         let same =

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use burn::prelude::*;
 use kiln_core::{Error, Result};
-use kiln_zoo::{Entry, Misfit, StateDict, WeightFile};
+use kiln_zoo::{Entry, Kind, Misfit, StateDict, WeightFile};
 use serde_json::json;
 
 use super::output::{Output, table, thousands};
@@ -75,7 +75,7 @@ fn inspect(file: &Path, entry: Option<&Entry>, output: &Output) -> Result<ExitCo
     let mut code = ExitCode::SUCCESS;
     if let Some(entry) = entry {
         let dict = StateDict::of(opened).map_err(|error| error.file(file))?;
-        let (classes, misfit) = compare(entry, &dict);
+        let (_, classes, misfit) = compare(entry, dict, file)?;
         if misfit.is_empty() {
             lines += &format!("\nfits {} with {classes} classes\n", entry.name);
         } else {
@@ -108,11 +108,15 @@ fn convert(file: &Path, out: &Path, entry: Option<&Entry>, output: &Output) -> R
     }
     let mut dict = StateDict::read(file)?;
     if let Some(entry) = entry {
-        let (_, misfit) = compare(entry, &dict);
+        let (laid_out, _, misfit) = compare(entry, dict, file)?;
+        dict = laid_out;
         if !misfit.is_empty() {
             return Err(misfit.refused(entry, file));
         }
-        dict.preprocessing = Some(entry.preprocessing(&dict, file));
+        // How a detector wants its images cannot be said there yet.
+        if entry.kind() == Kind::Classifier {
+            dict.preprocessing = Some(entry.preprocessing(&dict, file));
+        }
         dict = dict.renamed(entry);
     }
     dict.write(out)?;
@@ -125,8 +129,11 @@ fn convert(file: &Path, out: &Path, entry: Option<&Entry>, output: &Output) -> R
     Ok(ExitCode::SUCCESS)
 }
 
-/// Compares weights with a model for as many classes as they tell apart.
-fn compare(entry: &Entry, dict: &StateDict) -> (usize, Misfit) {
+/// Weights by the names of a model for as many classes as they tell apart, that number, and how they do not fit.
+fn compare(entry: &Entry, dict: StateDict, file: &Path) -> Result<(StateDict, usize, Misfit)> {
     let classes = dict.classes(entry).unwrap_or(entry.num_classes());
-    (classes, kiln_zoo::plan(&entry.model(classes, &Device::flex()), entry, dict))
+    let network = entry.model(classes, &Device::flex());
+    let dict = dict.laid_out(&network, file)?;
+    let misfit = kiln_zoo::plan(&network, entry, &dict);
+    Ok((dict, classes, misfit))
 }

@@ -89,6 +89,14 @@ pub fn output(channels: [usize; 2], device: &Device) -> Conv2d {
     conv(channels, 1, 1).with_bias(true).init(device)
 }
 
+/// x, y, width, height and objectness, as the maps of a level with anchors have them.
+///
+/// # Shapes
+/// `[batch, anchors, 5 + num_classes, rows, columns]` to five of `[batch, anchors, rows, columns]`
+pub fn numbers(maps: &Tensor<5>) -> [Tensor<4>; 5] {
+    [0, 1, 2, 3, 4].map(|index| maps.clone().narrow(2, index, 1).squeeze_dim(2))
+}
+
 /// A bottleneck, added to its input if that is as wide as its output and `shortcut` says so.
 #[derive(Module, Debug)]
 pub struct Bottleneck {

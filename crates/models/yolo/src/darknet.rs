@@ -89,6 +89,47 @@ impl Darknet53 {
     }
 }
 
+/// The convolutions of the small networks of v2 and v3, a pool after each but the last, of which the last keeps the size.
+const TINY: [usize; 7] = [16, 32, 64, 128, 256, 512, 1024];
+
+/// The backbone of the small networks of v2 and v3.
+#[derive(Module, Debug)]
+pub struct DarknetTiny {
+    layers: Vec<ConvNorm>,
+}
+
+impl DarknetTiny {
+    /// With fresh weights.
+    pub fn new(device: &Device) -> Self {
+        let inputs = [3].into_iter().chain(TINY);
+        Self {
+            layers: inputs
+                .zip(TINY)
+                .flat_map(|(input, width)| alternating(input, &[width], device))
+                .collect(),
+        }
+    }
+
+    /// # Shapes
+    /// `[batch, 3, height, width]` to `c4` `[batch, 256, height / 16, width / 16]` and `c5` `[batch, 1024, height / 32,
+    /// width / 32]`
+    pub fn features(&self, images: Tensor<4>) -> [Tensor<4>; 2] {
+        let (mut x, mut c4) = (images, None);
+        for (index, layer) in self.layers.iter().enumerate() {
+            x = layer.forward(x);
+            if index == 4 {
+                c4 = Some(x.clone());
+            }
+            x = match index {
+                0..5 => pool(2).forward(x),
+                5 => pool(1).forward(x),
+                _ => x,
+            };
+        }
+        [c4.expect("there are seven layers"), x]
+    }
+}
+
 /// Darknet-19 with its classifier: a 1x1 convolution, then the mean over the image.
 #[derive(Module, Debug)]
 pub struct Darknet19Classifier {

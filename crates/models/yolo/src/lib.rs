@@ -18,9 +18,9 @@ pub use csp::{CspDarknet53, CspDarknet53Classifier};
 pub use darknet::{Darknet19, Darknet19Classifier, Darknet53, Darknet53Classifier};
 pub use v1::{Edition, YoloV1, YoloV1Config};
 pub use v2::{Priors, YoloV2, YoloV2Config, YoloV2Tiny};
-pub use v3::{Neck, YoloV3, YoloV3Config, YoloV3Tiny};
+pub use v3::{ANCHORS as V5_ANCHORS, Neck, YoloV3, YoloV3Config, YoloV3Tiny};
 pub use v4::{YoloV4, YoloV4Config, YoloV4Tiny};
-pub use v5::{ANCHORS as V5_ANCHORS, Scale, YoloV5, YoloV5Config};
+pub use v5::{Scale, YoloV5, YoloV5Config};
 pub use v8::{BINS, YoloV8, YoloV8Config};
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use burn::tensor::activation::softmax;
 use kiln_core::{Level, Network, Predictions, corners, rows};
 use kiln_nn::{Conv2d, cat_channels, sigmoid};
 
-use crate::block::{Activation, ConvNorm, alternating, output, pool, sequence};
-use crate::darknet::Darknet19;
+use crate::block::{Activation, ConvNorm, numbers, output, sequence};
+use crate::darknet::{Darknet19, DarknetTiny};
 
 /// The side of a cell in pixels.
 const STRIDE: usize = 32;
@@ -106,7 +106,7 @@ fn decoded(map: Tensor<4>, priors: Priors, num_classes: usize) -> Predictions {
     let level = Level { map, stride: STRIDE, anchors: priors.anchors() };
     let maps = level.by_anchor();
     let [batch, anchors, _, height, width] = maps.dims();
-    let [x, y, w, h, o] = [0, 1, 2, 3, 4].map(|index| maps.clone().narrow(2, index, 1).squeeze_dim::<4>(2));
+    let [x, y, w, h, o] = numbers(&maps);
     let [prior_width, prior_height] = sizes(&level);
     let [column, row] = level.cells();
     let boxes = corners([
@@ -146,13 +146,10 @@ fn reorg(x: Tensor<4>, stride: usize) -> Tensor<4> {
     apart.permute([0, 3, 5, 1, 2, 4]).reshape([batch, channels * square, height / stride, width / stride])
 }
 
-/// The convolutions of the small network, a pool after each but the last; the last pool keeps the size.
-const TINY: [usize; 7] = [16, 32, 64, 128, 256, 512, 1024];
-
 /// `yolov2-tiny.cfg`, and `yolov2-tiny-voc.cfg`.
 #[derive(Module, Debug)]
 pub struct YoloV2Tiny {
-    layers: Vec<ConvNorm>,
+    backbone: DarknetTiny,
     deep: ConvNorm,
     out: Conv2d,
     #[module(skip)]
@@ -164,10 +161,8 @@ impl YoloV2Config {
     /// The small network with fresh weights; COCO's is half as wide before its last layer.
     pub fn init_tiny(&self, device: &Device) -> YoloV2Tiny {
         let wide = if self.priors == Priors::Coco { 512 } else { 1024 };
-        let inputs = [3].into_iter().chain(TINY);
-        let layers = inputs.zip(TINY).flat_map(|(input, width)| alternating(input, &[width], device));
         YoloV2Tiny {
-            layers: layers.collect(),
+            backbone: DarknetTiny::new(device),
             deep: ConvNorm::new([1024, wide], 3, 1, Activation::Leaky, device),
             out: output([wide, 5 * (5 + self.num_classes)], device),
             priors: self.priors,
@@ -182,15 +177,7 @@ impl Network for YoloV2Tiny {
     /// # Shapes
     /// As [`YoloV2`]'s.
     fn forward(&self, images: Tensor<4>) -> Predictions {
-        let mut x = images;
-        for (index, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(x);
-            x = match index {
-                0..5 => pool(2).forward(x),
-                5 => pool(1).forward(x),
-                _ => x,
-            };
-        }
+        let [_, x] = self.backbone.features(images);
         let x = self.deep.forward(x);
         decoded(self.out.forward(x), self.priors, self.num_classes)
     }

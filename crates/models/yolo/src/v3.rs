@@ -9,12 +9,12 @@ use burn::prelude::*;
 use kiln_core::{Level, Network, Predictions, corners, rows};
 use kiln_nn::{Conv2d, cat_channels, nearest, sigmoid};
 
-use crate::block::{Activation, ConvNorm, alternating, output, pool, pyramid, sequence};
-use crate::darknet::Darknet53;
+use crate::block::{Activation, ConvNorm, numbers, output, pyramid, sequence};
+use crate::darknet::{Darknet53, DarknetTiny};
 use crate::v2::sizes;
 
-/// Width and height in pixels, the finest level first.
-const ANCHORS: [[[f32; 2]; 3]; 3] = [
+/// Width and height in pixels, the finest level first; v5's too.
+pub const ANCHORS: [[[f32; 2]; 3]; 3] = [
     [[10.0, 13.0], [16.0, 30.0], [33.0, 23.0]],
     [[30.0, 61.0], [62.0, 45.0], [59.0, 119.0]],
     [[116.0, 90.0], [156.0, 198.0], [373.0, 326.0]],
@@ -132,8 +132,7 @@ impl Network for YoloV3 {
 pub(crate) fn decoded(levels: Vec<Level>, stretch: &[f64], num_classes: usize) -> Predictions {
     let each = levels.iter().zip(stretch).map(|(level, stretch)| {
         let maps = level.by_anchor();
-        let [x, y, w, h, o] =
-            [0, 1, 2, 3, 4].map(|index| maps.clone().narrow(2, index, 1).squeeze_dim::<4>(2));
+        let [x, y, w, h, o] = numbers(&maps);
         let [prior_width, prior_height] = sizes(level);
         let [column, row] = level.cells();
         let centre = |t, cell| (sigmoid(t) * *stretch - (stretch - 1.0) / 2.0 + cell) * level.stride as f64;
@@ -163,7 +162,7 @@ pub(crate) const TINY_ANCHORS: [[f32; 2]; 6] =
 /// `yolov3-tiny.cfg`: two levels, pools in place of residual blocks.
 #[derive(Module, Debug)]
 pub struct YoloV3Tiny {
-    backbone: Vec<ConvNorm>,
+    backbone: DarknetTiny,
     reduce: ConvNorm,
     wide5: ConvNorm,
     out5: Conv2d,
@@ -173,18 +172,13 @@ pub struct YoloV3Tiny {
     num_classes: usize,
 }
 
-/// Its backbone: a pool after each but the last, of which the last keeps the size.
-const TINY: [usize; 7] = [16, 32, 64, 128, 256, 512, 1024];
-
 impl YoloV3Config {
     /// The small network with fresh weights; `neck` is not its matter.
     pub fn init_tiny(&self, device: &Device) -> YoloV3Tiny {
         let layer = |channels, kernel| ConvNorm::new(channels, kernel, 1, Activation::Leaky, device);
-        let inputs = [3].into_iter().chain(TINY);
-        let backbone = inputs.zip(TINY).flat_map(|(input, width)| alternating(input, &[width], device));
         let outputs = 3 * (5 + self.num_classes);
         YoloV3Tiny {
-            backbone: backbone.collect(),
+            backbone: DarknetTiny::new(device),
             reduce: layer([1024, 256], 1),
             wide5: layer([256, 512], 3),
             out5: output([512, outputs], device),
@@ -202,22 +196,11 @@ impl Network for YoloV3Tiny {
     /// # Shapes
     /// `[batch, 3, height, width]`, sides multiples of 32, to predictions on grids of 1/16 and 1/32, three in every cell
     fn forward(&self, images: Tensor<4>) -> Predictions {
-        let (mut x, mut c4) = (images, None);
-        for (index, layer) in self.backbone.iter().enumerate() {
-            x = layer.forward(x);
-            if index == 4 {
-                c4 = Some(x.clone());
-            }
-            x = match index {
-                0..5 => pool(2).forward(x),
-                5 => pool(1).forward(x),
-                _ => x,
-            };
-        }
+        let [c4, x] = self.backbone.features(images);
         let x = self.reduce.forward(x);
         let p5 = self.out5.forward(self.wide5.forward(x.clone()));
         let x = nearest(self.up4.forward(x), 2);
-        let x = cat_channels(vec![x, c4.expect("the backbone has seven layers")]);
+        let x = cat_channels(vec![x, c4]);
         let p4 = self.out4.forward(self.wide4.forward(x));
         let [small, large] = [&TINY_ANCHORS[..3], &TINY_ANCHORS[3..]];
         let levels = [(p4, 16, small), (p5, 32, large)].map(|(map, stride, anchors)| Level {

@@ -7,16 +7,10 @@ use burn::prelude::*;
 use kiln_core::{Level, Network, Predictions, corners, rows};
 use kiln_nn::{Conv2d, Conv2dConfig, cat_channels, nearest, padded, sigmoid};
 
-use crate::block::{Activation, C3, ConvNorm, Sppf, output};
+use crate::block::{Activation, C3, ConvNorm, Sppf, numbers, output};
 use crate::v2::sizes;
-use crate::v3::class_rows;
+use crate::v3::{ANCHORS, class_rows};
 
-/// Width and height in pixels, the finest level first; YOLOv3's.
-pub const ANCHORS: [[[f32; 2]; 3]; 3] = [
-    [[10.0, 13.0], [16.0, 30.0], [33.0, 23.0]],
-    [[30.0, 61.0], [62.0, 45.0], [59.0, 119.0]],
-    [[116.0, 90.0], [156.0, 198.0], [373.0, 326.0]],
-];
 pub(crate) const STRIDES: [usize; 3] = [8, 16, 32];
 
 /// The published sizes.
@@ -151,8 +145,7 @@ impl Network for YoloV5 {
 fn decoded(levels: Vec<Level>, num_classes: usize) -> Predictions {
     let each = levels.iter().map(|level| {
         let maps = sigmoid(level.by_anchor());
-        let [x, y, w, h, o] =
-            [0, 1, 2, 3, 4].map(|index| maps.clone().narrow(2, index, 1).squeeze_dim::<4>(2));
+        let [x, y, w, h, o] = numbers(&maps);
         let [anchor_width, anchor_height] = sizes(level);
         let [column, row] = level.cells();
         let centre = |s: Tensor<4>, cell| (s * 2.0 - 0.5 + cell) * level.stride as f64;
