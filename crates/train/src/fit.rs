@@ -12,7 +12,7 @@ use crate::saving::{Checkpoints, all_finite};
 use crate::state::{State, best};
 use crate::step::{Learned, Learner, gathered};
 use crate::times::{Clock, Part};
-use crate::{EpochSummary, Event, Observer, OptimizerConfig, Place, Recipe, Saving, ScheduleConfig, freeze};
+use crate::{EpochSummary, Event, Observer, OptimizerConfig, Pace, Place, Recipe, Saving, ScheduleConfig, freeze};
 
 /// How a network is trained.
 #[derive(Debug, Clone)]
@@ -132,6 +132,7 @@ impl Trainer {
         let plan = self.plan(train)?;
         let Plan { steps, steps_per_epoch, epochs } = plan;
         self.recipe.check(epochs)?;
+        self.schedule.check(&self.optimizer)?;
         let schedule = self.schedule.resolve(self.learning_rate, steps_per_epoch, steps)?;
         let identity = self.identity(&plan, train);
         let mut run = self.begin(network, &plan, &identity, observers)?;
@@ -162,14 +163,14 @@ impl Trainer {
                 observers.notify(&Event::Learned { global_step, network, gradients: &gradients })?;
                 clock.lap(Part::Other);
                 let fixed = self.recipe.average.as_ref().and_then(|average| average.rate(epoch));
-                let rate =
-                    fixed.unwrap_or_else(|| schedule.rate(run.state.place.global_step, &run.state.history));
-                run.network = run.optimizer.step(rate, run.network, gradients);
-                run.state.end_step(loss, items, rate);
+                let State { place, history, .. } = &run.state;
+                let pace = fixed.map_or_else(|| schedule.pace(place.global_step, history), Pace::from);
+                run.network = run.optimizer.step(pace, run.network, gradients);
+                run.state.end_step(loss, items, pace.rate);
                 run.average = run.average.map(|a| a.update(&run.network, run.state.place, in_epoch));
                 clock.lap(Part::Step);
                 let (times, place) = (clock.times(), run.state.place);
-                observers.notify(&Event::step(place, in_epoch, &losses, loss, rate, items, times))?;
+                observers.notify(&Event::step(place, in_epoch, &losses, loss, pace.rate, items, times))?;
                 if checkpoints.is_due(place) && place.step < in_epoch {
                     clock.lap(Part::Other);
                     checkpoints.save(&run.network.valid(), &run, observers)?;

@@ -5,7 +5,7 @@ mod tiny;
 use burn::module::{ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::prelude::*;
-use kiln_train::OptimizerConfig;
+use kiln_train::{OptimizerConfig, Pace};
 use serde_json::{Value, json};
 use tiny::{Stop, Tiny, alone, fit, trainer};
 
@@ -56,13 +56,18 @@ fn config(more: Value) -> OptimizerConfig {
 
 /// How far each parameter moves along a gradient of 1 at rate 1, as a share of the rate; the first value of each.
 fn moves(more: Value) -> Vec<(String, f32)> {
+    moves_at(1.0.into(), more)
+}
+
+/// The same, at another pace.
+fn moves_at(pace: Pace, more: Value) -> Vec<(String, f32)> {
     let config = config(more);
     let network = config.freeze(Tiny::new(0.0)).expect("groups that fit");
     let before = values(&network);
     let mut ones = Ones(GradientsParams::new());
     network.visit(&mut ones);
     let mut optimizer = config.init().expect("sane");
-    let after = values(&optimizer.step(1.0, network, ones.0));
+    let after = values(&optimizer.step(pace, network, ones.0));
     let moved =
         before.into_iter().zip(after).map(|((name, before), (_, after))| (name, before[0] - after[0]));
     moved.filter(|(name, _)| !name.contains("running_")).collect()
@@ -77,6 +82,16 @@ fn near(moves: &[(String, f32)], expected: [f32; 6]) {
     for ((name, moved), expected) in moves.iter().zip(expected) {
         assert!((moved - expected).abs() < 1e-5, "{name}: {moved}, not {expected}");
     }
+}
+
+#[test]
+fn biases_and_momentum_go_at_their_own_pace() {
+    let _alone = alone();
+    let pace = Pace { rate: 1.0, biases: 4.0, momentum: None };
+    near(&moves_at(pace, json!({})), [1.0, 4.0, 1.0, 4.0, 1.0, 4.0]);
+    // Nesterov's first step is g + m g: half of the way from 0.2 to 0.8 is 0.5.
+    let pace = Pace { rate: 1.0, biases: 1.0, momentum: Some((0.2, 0.5)) };
+    near(&moves_at(pace, json!({"momentum": 0.8, "nesterov": true})), [1.5; 6]);
 }
 
 #[test]

@@ -192,6 +192,24 @@ fn milestones_in_epochs_and_in_steps_are_the_same_places() {
 }
 
 #[test]
+fn a_warm_up_takes_biases_from_a_fast_rate_and_momentum_from_a_small_one() {
+    // YOLOv5's: over three epochs weights rise from 0, biases fall from 0.1, momentum rises from 0.8, here to 0.9; the rate
+    // itself falls from 1 to 0 in the 40 steps after the warm-up.
+    let warmup = json!({"epochs": 1, "start": 0.0, "bias_rate": 0.1, "momentum": 0.8});
+    let ours = schedule(json!({"name": "linear", "start": 1.0, "end": 0.0, "warmup": warmup}), 0.02, 10, 50);
+    let near = |a: f64, b: f64| (a - b).abs() < 1e-12;
+    for (step, rate, biases, momentum) in
+        [(0, 0.0, 0.1, 0.8), (5, 0.01, 0.06, 0.85), (10, 0.02, 0.02, 0.9), (30, 0.01, 0.01, 0.9)]
+    {
+        let pace = ours.pace(step, &[]);
+        let found = [pace.rate, pace.biases, pace.momentum(0.9)];
+        assert!(found.into_iter().zip([rate, biases, momentum]).all(|(a, b)| near(a, b)), "{step}: {found:?}");
+    }
+    let plain = schedule(json!({"name": "constant", "warmup": {"epochs": 1, "start": 0.5}}), 0.02, 10, 50);
+    assert_eq!(plain.pace(0, &[]), 0.01.into());
+}
+
+#[test]
 fn schedules_that_make_no_sense_are_named() {
     let says = |config: Value, base: f64| {
         let config: ScheduleConfig = serde_json::from_value(config).expect("a config");

@@ -29,6 +29,7 @@ impl Pace {
     ) -> Result<()> {
         optimizer.init()?;
         optimizer.check(network)?;
+        schedule.check(optimizer)?;
         schedule.resolve(lr, self.batches, self.steps).map(|_| ())
     }
 

@@ -34,6 +34,7 @@ pub use rule::Rule;
 pub use sgd::Sgd;
 pub use swats::Swats;
 
+use crate::Pace;
 use groups::Treatment;
 use memory::{Memory, Numbers};
 use path::Path;
@@ -56,35 +57,40 @@ impl Optimizer {
         Self { config, memory: BTreeMap::new(), whole: Numbers::default(), treatments: None }
     }
 
-    /// The module after one step at `rate` along its gradients. Parameters without a gradient stay as they are.
-    pub fn step<M: Module>(&mut self, rate: f64, module: M, gradients: GradientsParams) -> M {
+    /// The module after one step along its gradients, at a rate, or as a schedule says. Parameters without a gradient stay as
+    /// they are.
+    pub fn step<M: Module>(&mut self, pace: impl Into<Pace>, module: M, gradients: GradientsParams) -> M {
+        let pace = pace.into();
         if self.treatments.is_none() {
             self.treatments = Some(self.config.treatments(&module));
         }
-        let module = module.map(&mut Step { optimizer: self, rate, gradients, path: Path::default() });
-        self.config.rule.update().end_step(rate, &mut self.whole);
+        let module = module.map(&mut Step { optimizer: self, pace, gradients, path: Path::default() });
+        self.config.rule.update().end_step(pace.rate, &mut self.whole);
         module
     }
 
     /// One parameter, flat, after one step.
-    fn update(&mut self, path: String, rank: usize, rate: f64, x: Tensor<1>, g: Tensor<1>) -> Tensor<1> {
+    fn update(&mut self, path: String, rank: usize, pace: Pace, x: Tensor<1>, g: Tensor<1>) -> Tensor<1> {
         let Self { config, memory, whole, treatments } = self;
         let treatment = treatments.as_ref().and_then(|all| all.get(&path)).copied().unwrap_or_default();
         if treatment.frozen {
             return x;
         }
+        // A norm's is `beta`.
+        let is_bias = path.rsplit('.').next().is_some_and(|name| matches!(name, "bias" | "beta"));
+        let rate = treatment.rate * if is_bias { pace.biases } else { pace.rate };
         let past = memory.entry(path).or_default();
         past.steps += 1;
         let (rule, full) = (config.rule.update(), rank >= 2 || config.decay_norms_and_biases);
         let usual = if full { rule.weight_decay() } else { 0.0 };
         let decay = treatment.weight_decay.unwrap_or(usual);
-        rule.step(x, g, At { rate: rate * treatment.rate, decay, full, past, whole })
+        rule.step(x, g, At { rate, pace, decay, full, past, whole })
     }
 }
 
 struct Step<'a> {
     optimizer: &'a mut Optimizer,
-    rate: f64,
+    pace: Pace,
     gradients: GradientsParams,
     path: Path,
 }
@@ -107,7 +113,7 @@ impl ModuleMapper for Step<'_> {
         let value = value.inner();
         let shape = value.shape();
         let (path, x, g) = (self.path.joined(), value.reshape([-1]), gradient.reshape([-1]));
-        let value = self.optimizer.update(path, D, self.rate, x, g).reshape(shape);
+        let value = self.optimizer.update(path, D, self.pace, x, g).reshape(shape);
         let mut value = Tensor::from_inner(value);
         if let Some(strategy) = strategy {
             value = value.with_gradient_checkpointing_strategy(strategy);

@@ -5,6 +5,7 @@ use kiln_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::memory::{Memory, Numbers};
+use crate::Pace;
 use super::{Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, RmsProp, Sgd, Swats};
 
 /// An optimizer by its name, with its options. Where PyTorch has it, options and defaults are PyTorch's.
@@ -78,6 +79,8 @@ pub(super) trait Update {
 pub(super) struct At<'a> {
     /// The learning rate.
     pub rate: f64,
+    /// What the schedule says of the step.
+    pub pace: Pace,
     /// The weight decay.
     pub decay: f64,
     /// Whether it is neither a norm's nor a bias, or these are to be treated alike.

@@ -42,7 +42,8 @@ impl Update for Sgd {
     }
 
     fn step(&self, x: Tensor<1>, g: Tensor<1>, at: At) -> Tensor<1> {
-        let Self { momentum, nesterov, dampening, .. } = *self;
+        let Self { nesterov, dampening, .. } = *self;
+        let momentum = at.pace.momentum(self.momentum);
         let step = kiln_kernels::Sgd { rate: at.rate, momentum, dampening, nesterov, l2: at.decay };
         let (x, velocity) = kiln_kernels::sgd(x, g, at.past.take("velocity"), step);
         if let Some(velocity) = velocity {

@@ -47,7 +47,8 @@ impl<'de> Deserialize<'de> for ScheduleConfig {
     }
 }
 
-/// A linear rise of the rate before the schedule proper (Goyal et al., 2017), <https://arxiv.org/abs/1706.02677>.
+/// A linear rise of the rate before the schedule proper (Goyal et al., 2017), <https://arxiv.org/abs/1706.02677>; with it, as YOLOv5
+/// to v9 have it, biases begin fast and momentum is gathered slowly.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Warmup {
@@ -56,6 +57,12 @@ pub struct Warmup {
     /// The share of the rate that the first step has.
     #[serde(default = "start")]
     pub start: f64,
+    /// The rate that biases begin with, in place of that share: YOLOv5's is 0.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bias_rate: Option<f64>,
+    /// The momentum that SGD begins with, in place of its own: YOLOv5's is 0.8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub momentum: Option<f64>,
 }
 
 fn start() -> f64 {
@@ -64,7 +71,7 @@ fn start() -> f64 {
 
 impl Default for Warmup {
     fn default() -> Self {
-        Self { epochs: 0.0, start: start() }
+        Self { epochs: 0.0, start: start(), bias_rate: None, momentum: None }
     }
 }
 
@@ -72,9 +79,34 @@ impl Default for Warmup {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
     base: f64,
+    warmup: Warmup,
     warmup_steps: usize,
-    warmup_start: f64,
     way: Way,
+}
+
+/// How far a step goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// The learning rate.
+    pub rate: f64,
+    /// That of biases, those of norms among them.
+    pub biases: f64,
+    /// The momentum that SGD warms up from, and how much of the way to its own is done.
+    pub momentum: Option<(f64, f64)>,
+}
+
+impl From<f64> for Pace {
+    /// One rate for all.
+    fn from(rate: f64) -> Self {
+        Self { rate, biases: rate, momentum: None }
+    }
+}
+
+impl Pace {
+    /// The momentum of this step where it is else `own`.
+    pub fn momentum(&self, own: f64) -> f64 {
+        self.momentum.map_or(own, |(from, share)| from + (own - from) * share)
+    }
 }
 
 /// A course, its lengths in steps.
@@ -122,6 +154,19 @@ enum Way {
 }
 
 impl Schedule {
+    /// How far a step, counted from 0, goes when the epochs of `history` are done.
+    pub fn pace(&self, step: usize, history: &[EpochSummary]) -> Pace {
+        let rate = self.rate(step, history);
+        if step >= self.warmup_steps {
+            return rate.into();
+        }
+        let Warmup { bias_rate, momentum, .. } = self.warmup;
+        let share = step as f64 / self.warmup_steps as f64;
+        let warm = self.warm_rate(0, step, history);
+        let biases = bias_rate.map_or(rate, |from| from + (warm - from) * share);
+        Pace { rate, biases, momentum: momentum.map(|from| (from, share)) }
+    }
+
     /// The rate of a step, counted from 0, when the epochs of `history` are done.
     pub fn rate(&self, step: usize, history: &[EpochSummary]) -> f64 {
         self.rate_from(0, step, history)
@@ -129,9 +174,18 @@ impl Schedule {
 
     /// The same for a schedule that began with the run's step `begin`; `step` is counted from there.
     fn rate_from(&self, begin: usize, step: usize, history: &[EpochSummary]) -> f64 {
+        let (rate, Warmup { start, .. }) = (self.warm_rate(begin, step, history), self.warmup);
+        match step < self.warmup_steps {
+            true => rate * (start + (1.0 - start) * step as f64 / self.warmup_steps as f64),
+            false => rate,
+        }
+    }
+
+    /// What that would be without a warm-up.
+    fn warm_rate(&self, begin: usize, step: usize, history: &[EpochSummary]) -> f64 {
         let after = step.saturating_sub(self.warmup_steps);
         let between = |last: f64, share: f64| last + (self.base - last) * share;
-        let rate = match &self.way {
+        match &self.way {
             Way::Constant => self.base,
             Way::Step { every, gamma } => self.base * gamma.powf((step / every) as f64),
             Way::Multistep { milestones, gamma } => {
@@ -163,13 +217,6 @@ impl Schedule {
                     schedule.rate_from(begin + start, step - start, &history[earlier..])
                 })
             }
-        };
-        match step < self.warmup_steps {
-            true => {
-                rate * (self.warmup_start
-                    + (1.0 - self.warmup_start) * step as f64 / self.warmup_steps as f64)
-            }
-            false => rate,
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use kiln_core::{Error, Result};
 
+use crate::{OptimizerConfig, Rule};
+
 use super::{Course, Part, Schedule, ScheduleConfig, Way};
 
 /// How long a run is.
@@ -64,6 +66,20 @@ impl ScheduleConfig {
         self.resolved(Run { base, steps_per_epoch, steps })
     }
 
+    /// Makes sure that the schedule fits an optimizer.
+    ///
+    /// # Errors
+    /// A warm-up of the momentum where there is none, named by its key.
+    pub fn check(&self, optimizer: &OptimizerConfig) -> Result<()> {
+        match self.warmup.momentum.is_some() && !matches!(optimizer.rule, Rule::Sgd(_)) {
+            true => {
+                let message = format!("`{}` has no momentum to warm up", optimizer.name());
+                Err(wrong("warmup.momentum", message, "leave it out, or take `sgd`"))
+            }
+            false => Ok(()),
+        }
+    }
+
     fn resolved(&self, run: Run) -> Result<Schedule> {
         let warmup = self.warmup;
         if !(0.0..=1.0).contains(&warmup.start) {
@@ -74,9 +90,15 @@ impl ScheduleConfig {
             let message = format!("{} do not fit in a run of {} epochs", warmup.epochs, run.epochs());
             return Err(wrong("warmup.epochs", message, "shorten the warm-up or lengthen the run"));
         }
+        if warmup.bias_rate.is_some_and(|rate| !(rate.is_finite() && rate >= 0.0)) {
+            return Err(wrong("warmup.bias_rate", "is no rate", "0 or more, as 0.1"));
+        }
+        if let Some(momentum) = warmup.momentum.filter(|momentum| !(0.0..1.0).contains(momentum)) {
+            return Err(wrong("warmup.momentum", format!("{momentum} is no momentum"), "0 to below 1, as 0.8"));
+        }
         let warmup_steps = run.length(warmup.epochs);
         let way = self.course.way(run, run.steps - warmup_steps)?;
-        Ok(Schedule { base: run.base, warmup_steps, warmup_start: warmup.start, way })
+        Ok(Schedule { base: run.base, warmup, warmup_steps, way })
     }
 }
 
