@@ -118,12 +118,24 @@ impl Opened {
         }
     }
 
+    /// The split that a name means: the one of that name, or the only one that has a year after it (`train` of COCO's `train2017`).
+    fn meant<'a>(&'a self, name: &'a str) -> &'a str {
+        let is_year = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
+        let dated = |split: &&str| split.strip_prefix(name).is_some_and(is_year);
+        let splits = || self.splits.iter().map(|(split, _)| split.as_str());
+        let mut all = splits().filter(dated);
+        match (splits().any(|split| split == name), all.next(), all.next()) {
+            (false, Some(split), None) => split,
+            _ => name,
+        }
+    }
+
     /// A split, ready to be read; where the data set is absent, its length is known and every image is an error.
     ///
     /// # Errors
     /// A split that is not there (the hint lists those that are); a file with a mistake in it, which is named.
     pub fn split(&self, name: &str) -> Result<Arc<dyn Dataset>> {
-        let num_classes = self.classes.len();
+        let (name, num_classes) = (self.meant(name), self.classes.len());
         Ok(match &self.source {
             Source::Idx(root) => Arc::new(Idx::open(root, name, num_classes)?),
             Source::Cifar(cifar) => Arc::new(cifar.open(name, num_classes)?),

@@ -10,7 +10,7 @@ use serde::Deserialize;
 type Embedded = (&'static str, &'static str, Option<&'static str>);
 
 /// What every build knows, so that the installed binary needs no folder `datasets/`.
-const EMBEDDED: [Embedded; 5] = [
+const EMBEDDED: [Embedded; 6] = [
     (
         "cifar10",
         include_str!("../../../datasets/cifar10/manifest.toml"),
@@ -20,6 +20,11 @@ const EMBEDDED: [Embedded; 5] = [
         "cifar100",
         include_str!("../../../datasets/cifar100/manifest.toml"),
         Some(include_str!("../../../datasets/cifar100/classes.txt")),
+    ),
+    (
+        "coco128",
+        include_str!("../../../datasets/coco128/manifest.toml"),
+        Some(include_str!("../../../datasets/coco128/classes.txt")),
     ),
     ("fashion-mnist", include_str!("../../../datasets/fashion-mnist/manifest.toml"), None),
     (
@@ -195,11 +200,12 @@ mod tests {
     fn every_manifest_built_in_is_whole() {
         // Splits and classes as the papers count them.
         let rows = [
-            ("mnist", 4, [("train", 60_000), ("test", 10_000)], 10),
-            ("fashion-mnist", 4, [("train", 60_000), ("test", 10_000)], 10),
-            ("cifar10", 1, [("train", 50_000), ("test", 10_000)], 10),
-            ("cifar100", 1, [("train", 50_000), ("test", 10_000)], 100),
-            ("imagenet", 0, [("train", 1_281_167), ("val", 50_000)], 1_000),
+            ("mnist", 4, &[("train", 60_000), ("test", 10_000)][..], 10),
+            ("fashion-mnist", 4, &[("train", 60_000), ("test", 10_000)], 10),
+            ("cifar10", 1, &[("train", 50_000), ("test", 10_000)], 10),
+            ("cifar100", 1, &[("train", 50_000), ("test", 10_000)], 100),
+            ("imagenet", 0, &[("train", 1_281_167), ("val", 50_000)], 1_000),
+            ("coco128", 0, &[("train2017", 128)], 80),
         ];
         assert_eq!(rows.len(), EMBEDDED.len());
         for (name, files, splits, classes) in rows {
@@ -209,13 +215,13 @@ mod tests {
                 manifest.splits.iter().map(|split| (split.name.as_str(), split.items)).collect();
             assert_eq!(found, splits, "{name}");
             assert_eq!(manifest.classes.len(), classes, "{name}");
-            assert_eq!(manifest.items(), splits[0].1 + splits[1].1);
+            assert_eq!(manifest.items(), splits.iter().map(|(_, items)| items).sum());
         }
     }
 
     #[test]
     fn a_mistake_in_a_manifest_is_one_line_with_its_place() {
-        let text = EMBEDDED[4].1;
+        let text = EMBEDDED[5].1;
         let says = |text: &str| {
             let error = Manifest::parse("mnist", text, None).unwrap_err().to_string();
             assert!(!error.contains('\n'), "{error}");
@@ -259,7 +265,7 @@ mod tests {
     fn the_manifest_on_disk_goes_before_the_one_built_in() {
         let datasets = tempfile::tempdir().unwrap();
         fs::create_dir(datasets.path().join("mnist")).unwrap();
-        let text = EMBEDDED[4].1.replace("title = \"MNIST", "title = \"My MNIST");
+        let text = EMBEDDED[5].1.replace("title = \"MNIST", "title = \"My MNIST");
         fs::write(datasets.path().join("mnist/manifest.toml"), text).unwrap();
         let manifest = Manifest::find("mnist", datasets.path()).unwrap().unwrap();
         assert!(manifest.title.starts_with("My MNIST"), "{}", manifest.title);

@@ -145,7 +145,8 @@ fn every_layout_is_recognized_and_its_boxes_are_edges_in_pixels() {
                 ("annotations/captions_val2017.json", "{}"),
                 ("annotations/instances_train2017.json", "not fetched"),
             ],
-            "val2017",
+            // The only one of that name, but for the year.
+            "val",
             &coco_names,
             vec![coco.clone(), vec![]],
         ),

@@ -1,24 +1,38 @@
-//! A network on a split of a data set: its score, and what it says of every image.
+//! A model on a split of a data set: its score, and what it says of every image.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::prelude::*;
 use burn::tensor::activation::softmax;
-use kiln_core::{Batches, ClassProbability, Network, Result, Score, Task};
-use kiln_tasks::{Classification, ClassificationScore};
-use kiln_zoo::Classifier;
+use kiln_core::{Batches, ClassProbability, Detection, Network, Result, Score, Task, Truth};
+use kiln_data::{Dataset, Loader, LoaderOptions, Pipeline, Sample};
+use kiln_tasks::{ClassificationScore, DetectionScore, ObjectDetection};
+use kiln_zoo::{Model, Output};
+
+use crate::goal::{Goal, GoalScore};
 
 /// What came of it.
-pub struct Evaluation {
-    /// Accuracy and the confusion matrix.
-    pub score: ClassificationScore,
-    /// Image by image, in the order of the split.
-    pub predictions: Vec<Prediction>,
-    /// Images left out because they could not be read.
-    pub skipped: usize,
+pub enum Evaluation {
+    /// Of a classifier.
+    Classes {
+        /// Accuracy and the confusion matrix.
+        score: ClassificationScore,
+        /// Image by image, in the order of the split.
+        named: Vec<Named>,
+    },
+    /// Of a detector.
+    Objects {
+        /// Average precision and what is taken for what.
+        score: DetectionScore,
+        /// Image by image, in the order of the split.
+        found: Vec<Found>,
+    },
 }
 
-/// What the network says of one image.
+/// What a classifier says of one image.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Prediction {
+pub struct Named {
     /// Its place in the split.
     pub index: usize,
     /// Its class.
@@ -29,30 +43,131 @@ pub struct Prediction {
     pub probability: f32,
 }
 
-/// Runs a network, in evaluation mode, over `batches`; `progress` hears of the images done.
+/// What a detector finds in one image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// Its place in the split.
+    pub index: usize,
+    /// What is in it, in its pixels.
+    pub truth: Truth,
+    /// What was found, the surest first, in its pixels.
+    pub detections: Vec<Detection>,
+}
+
+impl Evaluation {
+    /// Named figures between 0 and 1, the one that decides first.
+    pub fn figures(&self) -> Vec<(&'static str, f64)> {
+        match self {
+            Self::Classes { score, .. } => score.figures(),
+            Self::Objects { score, .. } => score.figures(),
+        }
+    }
+
+    /// Images.
+    pub fn items(&self) -> usize {
+        match self {
+            Self::Classes { named, .. } => named.len(),
+            Self::Objects { found, .. } => found.len(),
+        }
+    }
+}
+
+/// Runs a model, in evaluation mode, over a split; `progress` hears of the images done.
+///
+/// Boxes are compared in the pixels of the images as they are in the split; where the pipeline does more to an image than a
+/// letterbox or a resize, in the pixels that it makes.
 ///
 /// # Errors
-/// An image that cannot be read.
+/// An image that cannot be read; images that make no batch.
 pub fn evaluate(
-    network: &Classifier,
-    num_classes: usize,
-    batches: &impl Batches,
+    model: &Model,
+    goal: &Goal,
+    (images, pipeline): (Arc<dyn Dataset>, Pipeline),
+    options: LoaderOptions,
+    device: &Device,
     mut progress: impl FnMut(usize),
 ) -> Result<Evaluation> {
-    let mut score = Classification::new(num_classes).score();
-    let mut predictions = Vec::with_capacity(batches.items());
+    let originals = Arc::new(Originals { images, seen: Mutex::default() });
+    let batches = Loader::new(originals.clone(), pipeline.clone(), options, device.clone())?;
+    let mut evaluation = match goal.score() {
+        GoalScore::Classification(score) => Evaluation::Classes { score, named: Vec::new() },
+        GoalScore::Detection(score) => {
+            Evaluation::Objects { score: score.score().clone(), found: Vec::new() }
+        }
+    };
     for batch in batches.epoch(0, 0) {
         let batch = batch?;
-        let logits = network.forward(batch.images.clone());
-        for (at, classes) in most_probable(logits.main.clone(), 1).into_iter().enumerate() {
-            let ClassProbability { class, probability } = classes[0];
-            let truth = batch.truths[at].class.unwrap_or_default();
-            predictions.push(Prediction { index: batch.indices[at], truth, predicted: class, probability });
+        match (&mut evaluation, goal, model.forward(batch.images.clone())) {
+            (Evaluation::Classes { score, named }, _, Output::Logits(logits)) => {
+                for (at, classes) in most_probable(logits.main.clone(), 1).into_iter().enumerate() {
+                    let ClassProbability { class, probability } = classes[0];
+                    let truth = batch.truths[at].class.unwrap_or_default();
+                    named.push(Named { index: batch.indices[at], truth, predicted: class, probability });
+                }
+                score.update(logits, &batch);
+            }
+            (
+                Evaluation::Objects { score, found },
+                Goal::Detection(ObjectDetection { selection, .. }),
+                Output::Predictions(predictions),
+            ) => {
+                let shown = selection.of(&predictions).into_iter();
+                for ((index, truth), detections) in batch.indices.into_iter().zip(batch.truths).zip(shown) {
+                    let mut one = originals.brought_back(index, truth, detections, &pipeline);
+                    score.add(&one.detections, &one.truth);
+                    // A bit a pixel and object would be most of what is kept.
+                    one.truth.objects.iter_mut().for_each(|object| object.mask = None);
+                    one.truth.label_map = None;
+                    found.push(one);
+                }
+            }
+            _ => panic!("a goal of another kind than the model"),
         }
-        score.update(logits, &batch);
-        progress(predictions.len());
+        progress(evaluation.items());
     }
-    Ok(Evaluation { score, predictions, skipped: batches.skipped() })
+    Ok(evaluation)
+}
+
+/// A split that remembers of the images that were read how large they are and what is in them.
+struct Originals {
+    images: Arc<dyn Dataset>,
+    /// Of those on their way: height and width, and the truth.
+    seen: Mutex<HashMap<usize, ([usize; 2], Truth)>>,
+}
+
+impl Originals {
+    /// What was found in an image as the network is shown it, in the image itself.
+    fn brought_back(
+        &self,
+        index: usize,
+        truth: Truth,
+        detections: Vec<Detection>,
+        pipeline: &Pipeline,
+    ) -> Found {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(&index);
+        let framed = seen.and_then(|(size, truth)| pipeline.frame(size).map(|frame| (frame, truth)));
+        let Some((frame, truth)) = framed else { return Found { index, truth, detections } };
+        let out = |one: Detection| Detection { bounding_box: frame.out_of_frame(&one.bounding_box), ..one };
+        Found { index, truth, detections: detections.into_iter().map(out).collect() }
+    }
+}
+
+impl Dataset for Originals {
+    fn len(&self) -> usize {
+        self.images.len()
+    }
+
+    fn get(&self, index: usize) -> Result<Sample> {
+        let sample = self.images.get(index)?;
+        let size = [sample.image.height() as usize, sample.image.width() as usize];
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.insert(index, (size, sample.truth.clone()));
+        Ok(sample)
+    }
+
+    fn origin(&self, index: usize) -> String {
+        self.images.origin(index)
+    }
 }
 
 /// The `count` most probable classes of each image, the most probable first.

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod coco;
 pub mod evaluation;
 pub mod experiment;
+pub mod goal;
 pub mod machine;
 pub mod report;
 pub mod run;

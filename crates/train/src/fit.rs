@@ -12,7 +12,9 @@ use crate::saving::{Checkpoints, all_finite};
 use crate::state::{State, best};
 use crate::step::{Learned, Learner, gathered};
 use crate::times::{Clock, Part};
-use crate::{EpochSummary, Event, Observer, OptimizerConfig, Pace, Place, Recipe, Saving, ScheduleConfig, freeze};
+use crate::{
+    EpochSummary, Event, Observer, OptimizerConfig, Pace, Place, Recipe, Saving, ScheduleConfig, freeze,
+};
 
 /// How a network is trained.
 #[derive(Debug, Clone)]

@@ -50,7 +50,9 @@ pub use parameters::{Parameter, parameters};
 pub use recipe::{EarlyStop, Recipe};
 pub use sam::Sam;
 pub use saving::Saving;
-pub use schedule::{Anneal, Course, OneCycle, Pace, Part, Plateau, Schedule, ScheduleConfig, Warmup, Watched};
+pub use schedule::{
+    Anneal, Course, OneCycle, Pace, Part, Plateau, Schedule, ScheduleConfig, Warmup, Watched,
+};
 pub use state::{EpochSummary, Place, Tried};
 pub use tensorboard::TensorBoard;
 pub use times::Times;

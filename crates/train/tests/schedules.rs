@@ -203,7 +203,10 @@ fn a_warm_up_takes_biases_from_a_fast_rate_and_momentum_from_a_small_one() {
     {
         let pace = ours.pace(step, &[]);
         let found = [pace.rate, pace.biases, pace.momentum(0.9)];
-        assert!(found.into_iter().zip([rate, biases, momentum]).all(|(a, b)| near(a, b)), "{step}: {found:?}");
+        assert!(
+            found.into_iter().zip([rate, biases, momentum]).all(|(a, b)| near(a, b)),
+            "{step}: {found:?}"
+        );
     }
     let plain = schedule(json!({"name": "constant", "warmup": {"epochs": 1, "start": 0.5}}), 0.02, 10, 50);
     assert_eq!(plain.pace(0, &[]), 0.01.into());

@@ -3,6 +3,30 @@
 const IMAGENET: &str = include_str!("../../../datasets/imagenet/classes.txt");
 const CIFAR10: &str = include_str!("../../../datasets/cifar10/classes.txt");
 const CIFAR100: &str = include_str!("../../../datasets/cifar100/classes.txt");
+const COCO: &str = include_str!("../../../datasets/coco128/classes.txt");
+/// In the order of the labels of Darknet's VOC weights.
+const VOC: [&str; 20] = [
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
+];
 
 /// The 1000 classes of ImageNet-1k in torchvision's spelling, in the order of their labels.
 pub(crate) fn imagenet() -> Vec<String> {
@@ -20,6 +44,16 @@ pub(crate) fn cifar100() -> Vec<String> {
     CIFAR100.lines().map(str::to_string).collect()
 }
 
+/// The 80 classes of COCO's boxes.
+pub(crate) fn coco() -> Vec<String> {
+    COCO.lines().map(str::to_string).collect()
+}
+
+/// The 20 classes of PASCAL VOC.
+pub(crate) fn voc() -> Vec<String> {
+    VOC.map(str::to_string).to_vec()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,6 +65,10 @@ mod tests {
             (imagenet(), 1000, 0, "tench"),
             (imagenet(), 1000, 281, "tabby"),
             (imagenet(), 1000, 999, "toilet tissue"),
+            // COCO: `categories` of instances_val2017.json by id; VOC: voc.names of Darknet.
+            (coco(), 80, 0, "person"),
+            (coco(), 80, 79, "toothbrush"),
+            (voc(), 20, 11, "dog"),
             (cifar10(), 10, 3, "cat"),
             (cifar100(), 100, 1, "aquarium_fish"),
         ];

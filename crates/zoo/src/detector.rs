@@ -9,7 +9,7 @@ use kiln_yolo::{
     YoloV4, YoloV4Config, YoloV4Tiny, YoloV5, YoloV5Config, YoloV8, YoloV8Config,
 };
 
-use crate::{Entry, StateDict};
+use crate::{Entry, Fit, StateDict};
 
 /// A detector of any family: images to boxes.
 #[derive(Module, Debug)]
@@ -121,6 +121,15 @@ impl DetectorConfig {
             D::YoloV3(config) if config.neck == Neck::Pyramid => 416,
             D::YoloV3(_) | D::YoloV4(_) => 608,
             D::YoloV5(_) | D::YoloV8(_) => 640,
+        }
+    }
+
+    /// How an image becomes what it was published for: Darknet stretched images for v1 and, in the fork of v4, for v4.
+    pub fn fit(&self) -> Fit {
+        match self {
+            D::YoloV1(_) | D::YoloV4(_) | D::YoloV4Tiny(_) => Fit::Stretch,
+            D::YoloV2(_) | D::YoloV2Tiny(_) | D::YoloV3(_) | D::YoloV3Tiny(_) => Fit::DarknetLetterbox,
+            D::YoloV5(_) | D::YoloV8(_) => Fit::Letterbox,
         }
     }
 

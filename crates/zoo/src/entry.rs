@@ -4,7 +4,6 @@ use std::path::Path;
 
 use burn::prelude::*;
 use kiln_alexnet::AlexNetConfig;
-use kiln_core::Network;
 use kiln_densenet::{Activations, DenseNetConfig};
 use kiln_googlenet::GoogLeNetConfig;
 use kiln_resnet::{CifarResNetConfig, CifarResNetV2Config, ResNetConfig, ResNetV2Config};
@@ -14,7 +13,7 @@ use kiln_yolo::{CspDarknet53Classifier, Darknet19Classifier, Darknet53Classifier
 
 use crate::detector::DetectorConfig;
 use crate::known;
-use crate::{Classifier, Detector, Preprocessing, StateDict};
+use crate::{Classifier, Detector, Model, Preprocessing, StateDict};
 
 /// A model that can be asked for by name.
 #[derive(Debug, Clone)]
@@ -35,26 +34,6 @@ pub enum Kind {
     Classifier,
     /// Its objects: a class and a box each.
     Detector,
-}
-
-/// A model of either kind. Its weights are named as the network's own.
-#[derive(Module, Debug)]
-#[allow(clippy::large_enum_variant)] // There is one of it, not thousands.
-pub enum Model {
-    /// It says what class an image is of.
-    Classifier(Classifier),
-    /// It says what objects are in an image.
-    Detector(Detector),
-}
-
-impl Model {
-    /// Runs the network for what it does, not for what it says.
-    pub fn run(&self, images: Tensor<4>) {
-        match self {
-            Self::Classifier(network) => drop(network.forward(images)),
-            Self::Detector(network) => drop(network.forward(images)),
-        }
-    }
 }
 
 /// A published result, in percent.

@@ -7,7 +7,7 @@ use kiln_resnet::{CifarResNetConfig, Shortcut};
 
 use crate::class_names;
 use crate::entry::{Architecture as A, Entry};
-use crate::{Interpolation, Preprocessing};
+use crate::{Fit, Interpolation, Kind, Preprocessing};
 
 /// Mean and standard deviation of each channel.
 type Statistics = ([f32; 3], [f32; 3]);
@@ -18,6 +18,9 @@ const IMAGENET: Statistics = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 const SYMMETRIC: Statistics = ([0.5; 3], [0.5; 3]);
 /// The mean of CIFAR-10's training images, and the mean over these of an image's deviation.
 const CIFAR10: Statistics = ([0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]);
+
+/// Pixels from 0 to 1.
+const PLAIN: Statistics = ([0.0; 3], [1.0; 3]);
 
 /// Files of torchvision's newer training, IMAGENET1K_V2: made for a shorter side of 232 pixels, not 256.
 const RESIZED_TO_232: [&str; 7] = [
@@ -35,6 +38,10 @@ pub(crate) fn preprocessing(entry: &Entry, file: &Path) -> Preprocessing {
     use Interpolation::{Bicubic, Bilinear};
     let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let [_, _, size, _] = entry.input();
+    if let A::Detector(config) = &entry.architecture {
+        let ((mean, std), fit, interpolation) = (PLAIN, config.fit(), Interpolation::BilinearAliased);
+        return Preprocessing { resize: size, size, fit, interpolation, mean, std, classes: Vec::new() };
+    }
     let (resize, interpolation, (mean, std)) = match (&entry.architecture, entry.name) {
         // akamaster's; all others for CIFAR-10 as chenyaofo's.
         (A::CifarResNet(CifarResNetConfig { shortcut: Shortcut::Padded, .. }), _) => {
@@ -49,12 +56,19 @@ pub(crate) fn preprocessing(entry: &Entry, file: &Path) -> Preprocessing {
         _ if RESIZED_TO_232.contains(&stem) => (232, Bilinear, IMAGENET),
         _ => (256, Bilinear, IMAGENET),
     };
-    Preprocessing { resize, size, interpolation, mean, std, classes: Vec::new() }
+    Preprocessing { resize, size, fit: Fit::Crop, interpolation, mean, std, classes: Vec::new() }
 }
 
-/// The names of the classes of a model that tells `count` of them apart: those of ImageNet-1k, CIFAR-10 or CIFAR-100, if
-/// it was made for one of these; else none.
+/// The names of the classes of a model that tells `count` of them apart: those of ImageNet-1k, CIFAR-10, CIFAR-100,
+/// COCO or VOC, if it was made for one of these; else none.
 pub(crate) fn classes(entry: &Entry, count: usize) -> Vec<String> {
+    if entry.kind() == Kind::Detector {
+        return match count {
+            80 => class_names::coco(),
+            20 => class_names::voc(),
+            _ => Vec::new(),
+        };
+    }
     match (entry.is_for_cifar(), count) {
         (false, 1000) => class_names::imagenet(),
         (true, 10) => class_names::cifar10(),

@@ -369,6 +369,8 @@ pub enum Interpolation {
     /// A triangle filter.
     #[default]
     Bilinear,
+    /// A triangle filter that is not widened: OpenCV's, by which YOLOv5 to v9 see their images.
+    BilinearAliased,
     /// Keys' cubic with a = -0.5.
     Bicubic,
 }

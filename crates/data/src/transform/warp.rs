@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use image::{RgbImage, imageops};
 
-use super::resample::{BICUBIC, BILINEAR, scaled};
+use super::resample::{BICUBIC, BILINEAR, BILINEAR_ALIASED, scaled};
 use super::{Interpolation, Motion};
 use crate::Sample;
 
@@ -57,6 +57,7 @@ impl Warp {
                     .expect("`places` has one for each pixel")
             }
             Interpolation::Bilinear => scaled(&part, self.output, BILINEAR),
+            Interpolation::BilinearAliased => scaled(&part, self.output, BILINEAR_ALIASED),
             Interpolation::Bicubic => scaled(&part, self.output, BICUBIC),
         };
         if self.mirrored {

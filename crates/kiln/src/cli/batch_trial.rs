@@ -64,7 +64,7 @@ pub fn run(args: Args, roots: &Roots) -> Result<ExitCode> {
     // Stopped, it writes the checkpoint that every run writes, and is not tried on any image.
     trainer.fit(
         opening.network()?,
-        &opening.task(),
+        &opening.goal(),
         &Endless(loader),
         &Vec::new(),
         &mut [&mut pace],

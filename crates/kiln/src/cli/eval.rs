@@ -2,18 +2,21 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use burn::tensor::Device;
 use kiln_core::{Error, Result, Score};
-use kiln_data::{Dataset, Loader, LoaderOptions, OnCorrupt, Pipeline, Roots};
-use kiln_zoo::{Classifier, StateDict};
-use serde_json::{Map, json};
+use kiln_data::{LoaderOptions, OnCorrupt, Opened, Roots};
+use kiln_tasks::{ClassificationScore, DetectionScore};
+use kiln_zoo::{Model, StateDict};
+use serde_json::{Map, Value, json};
 
 use super::network::{Loaded, NetworkArgs};
-use super::output::{Output, thousands};
-use crate::evaluation::evaluate;
-use crate::experiment::{Prepared, Source, pipeline_of};
+use super::output::{Output, table, thousands, write};
+use super::shown::ShownArgs;
+use crate::coco;
+use crate::evaluation::{Evaluation, evaluate};
+use crate::experiment::{DetectionPlan, Images, Prepared, Source, class_name, pipeline_of};
+use crate::goal::Goal;
 use crate::run::{RunFolder, bar};
 
 /// Score a trained run, or any weight file on any data set
@@ -32,22 +35,31 @@ pub struct Args {
     /// Which part of the data set
     #[arg(long)]
     split: Option<String>,
-    /// Images a batch
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
-    batch_size: u16,
+    #[command(flatten)]
+    shown: ShownArgs,
+    /// The average precision of each class too
+    #[arg(long)]
+    per_class: bool,
+    /// Write what a detector finds into a file, as COCO's list of results
+    #[arg(long, value_name = "FILE")]
+    results: Option<PathBuf>,
+    /// Images a batch; 100 for classifiers and 8 for detectors if left out
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    batch_size: Option<u16>,
     /// Where to compute
     #[arg(long, default_value = "flex")]
     device: String,
 }
 
+/// What is scored on what.
 struct Candidate {
-    model: String,
+    name: String,
     data: String,
     split: String,
-    network: Classifier,
-    images: Arc<dyn Dataset>,
-    pipeline: Pipeline,
-    classes: usize,
+    model: Model,
+    goal: Goal,
+    images: Images,
+    classes: Vec<String>,
 }
 
 pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
@@ -56,28 +68,87 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
         Some(run) => of_run(run, &args, roots, &device)?,
         None => of_weights(&args, roots, &device)?,
     };
-    let options = LoaderOptions::in_order(args.batch_size.into(), OnCorrupt::Error);
-    let Candidate { model, data, split, network, images, pipeline, classes } = candidate;
-    let bar = bar(images.len() as u64, "{bar:24} {pos}/{len} images  {per_sec}  {eta} left");
-    let batches = Loader::new(images, pipeline, options, device)?;
-    let evaluation = evaluate(&network, classes, &batches, |done| bar.set_position(done as u64))?;
+    let Candidate { name, model, goal, images, .. } = &candidate;
+    let usual = match goal {
+        Goal::Classification(_) => {
+            args.shown.check_classifier(name)?;
+            if args.per_class || args.results.is_some() {
+                return Err(Error::input("`--per-class` and `--results` are for detectors"));
+            }
+            100
+        }
+        Goal::Detection(_) => 8,
+    };
+    let batch_size = args.batch_size.unwrap_or(usual);
+    let options = LoaderOptions::in_order(batch_size.into(), OnCorrupt::Error);
+    let bar = bar(images.0.len() as u64, "{bar:24} {pos}/{len} images  {per_sec}  {eta} left");
+    let seen = |done| bar.set_position(done as u64);
+    let evaluation = evaluate(model, goal, images.clone(), options, &device, seen)?;
     bar.finish_and_clear();
+    if let (Some(file), Evaluation::Objects { found, .. }) = (&args.results, &evaluation) {
+        let images = found.iter().map(|one| (images.0.origin(one.index), one.index, &one.detections[..]));
+        write(file, coco::results(images, &candidate.classes))?;
+    }
+    let (lines, mut object) = match &evaluation {
+        Evaluation::Classes { score, .. } => of_classes(&candidate, score),
+        Evaluation::Objects { score, .. } => of_objects(&candidate, score, &evaluation, args.per_class),
+    };
+    let Candidate { data, split, .. } = &candidate;
+    object.extend([
+        ("model".to_string(), json!(name)),
+        ("data".to_string(), json!(data)),
+        ("split".to_string(), json!(split)),
+        ("items".to_string(), json!(evaluation.items())),
+    ]);
+    output.answer(&lines, Value::Object(object));
+    Ok(ExitCode::SUCCESS)
+}
 
-    let score = &evaluation.score;
-    let (items, figures) = (score.items(), score.figures());
+/// What is said of a classifier.
+fn of_classes(of: &Candidate, score: &ClassificationScore) -> (String, Map<String, Value>) {
     let right = score.confusion().rows().enumerate().map(|(class, row)| row[class]).sum::<u64>();
     let mut lines = format!(
-        "{model} on {data}, {split}: {} of {} right",
+        "{} on {}, {}: {} of {} right",
+        of.name,
+        of.data,
+        of.split,
         thousands(right as usize),
-        thousands(items as usize)
+        thousands(score.items() as usize)
     );
+    let figures = score.figures();
     for (name, value) in &figures {
         lines.push_str(&format!("  {name} {:.2} %", value * 100.0));
     }
     let scores: Map<_, _> = figures.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
-    let object = json!({"model": model, "data": data, "split": split, "items": items, "right": right, "scores": scores});
-    output.answer(&lines, object);
-    Ok(ExitCode::SUCCESS)
+    (lines, Map::from_iter([("right".to_string(), json!(right)), ("scores".to_string(), json!(scores))]))
+}
+
+/// What is said of a detector.
+fn of_objects(
+    of: &Candidate,
+    score: &DetectionScore,
+    evaluation: &Evaluation,
+    per_class: bool,
+) -> (String, Map<String, Value>) {
+    let summary = score.precision().summary();
+    let mut lines = format!("{} on {}, {}: {} images\n", of.name, of.data, of.split, evaluation.items());
+    let mut scores = Map::new();
+    for (figure, value) in summary.figures() {
+        let value = value.unwrap_or(-1.0);
+        lines += &format!(" {figure} = {value:.4}\n");
+        scores.insert(figure.name.into(), value.into());
+    }
+    let classes = || summary.per_class().enumerate();
+    let named = |class: usize| class_name(&of.classes, class);
+    if per_class {
+        let row = |(class, ap): (usize, Option<f64>)| {
+            [named(class), ap.map_or("-".to_string(), |ap| format!("{ap:.4}"))]
+        };
+        lines += &format!("\n{}", table(["class", "AP"], &classes().map(row).collect::<Vec<_>>()));
+    }
+    let per_class: Map<_, _> = classes().map(|(class, ap)| (named(class), json!(ap))).collect();
+    let object = [("scores".to_string(), scores.into()), ("per_class_AP".to_string(), per_class.into())];
+    (lines, Map::from_iter(object))
 }
 
 fn of_run(path: &PathBuf, args: &Args, roots: &Roots, device: &Device) -> Result<Candidate> {
@@ -97,19 +168,18 @@ fn of_run(path: &PathBuf, args: &Args, roots: &Roots, device: &Device) -> Result
         return Err(absence);
     }
     let file = run.file("best.safetensors");
-    let classes = prepared.classes.len();
-    let network = prepared.entry.init(classes, device);
-    let network = kiln_zoo::load(network, &prepared.entry, StateDict::read(&file)?, &file)?;
-    let (images, pipeline) = prepared.test;
-    let data = prepared.experiment.data;
+    let model = prepared.entry.model(prepared.classes.len(), device);
+    let model = kiln_zoo::load(model, &prepared.entry, StateDict::read(&file)?, &file)?;
+    let selection = args.shown.selection(prepared.experiment.detection.unwrap_or_default().into());
+    let data = &prepared.experiment.data;
     Ok(Candidate {
-        model: prepared.entry.name.into(),
-        data: data.name,
-        split: data.test_split,
-        network,
-        images,
-        pipeline,
-        classes,
+        name: prepared.entry.name.into(),
+        data: data.name.clone(),
+        split: data.test_split.clone(),
+        goal: Goal::of(&model, prepared.classes.len(), selection),
+        model,
+        images: prepared.test,
+        classes: prepared.classes,
     })
 }
 
@@ -119,15 +189,27 @@ fn of_weights(args: &Args, roots: &Roots, device: &Device) -> Result<Candidate> 
     };
     let Loaded { entry, network, classes, preprocessing } = args.network.load(device)?;
     let opened = kiln_data::open(data, roots)?;
-    let has = |name: &&str| opened.splits.iter().any(|(split, _)| split == name);
-    let usual = ["test", "val", "all", "train"].into_iter().find(has).unwrap_or("test");
-    let split = args.split.clone().unwrap_or_else(|| usual.to_string());
+    let split = args.split.clone().unwrap_or_else(|| usual_split(&opened));
     let images = opened.split(&split)?;
     if classes < opened.classes.len() {
         let message =
             format!("{} tells {classes} classes apart, `{data}` has {}", entry.name, opened.classes.len());
         return Err(Error::input(message).hint("name another data set with `--data`"));
     }
-    let (model, data) = (entry.name.to_string(), data.clone());
-    Ok(Candidate { model, data, split, network, images, pipeline: pipeline_of(&preprocessing)?, classes })
+    let selection = args.shown.selection(DetectionPlan::default().into());
+    Ok(Candidate {
+        name: entry.name.to_string(),
+        data: data.clone(),
+        split,
+        goal: Goal::of(&network, classes, selection),
+        model: network,
+        images: (images, pipeline_of(&preprocessing)?),
+        classes: preprocessing.classes,
+    })
+}
+
+fn usual_split(opened: &Opened) -> String {
+    let has = |name: &&str| opened.splits.iter().any(|(split, _)| split == name);
+    let usual = ["test", "val", "val2017", "all", "train", "train2017"].into_iter().find(has);
+    usual.unwrap_or("test").to_string()
 }

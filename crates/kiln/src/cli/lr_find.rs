@@ -50,7 +50,7 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     let opening = args.chosen.open(args.chosen.read(&args.config)?, roots)?;
     opening.image_size()?;
     let experiment = &opening.prepared.experiment;
-    let (network, task, train) = (opening.network()?, opening.task(), opening.train_loader()?);
+    let (network, task, train) = (opening.network()?, opening.goal(), opening.train_loader()?);
     let finder = RateFinder { from: args.from, to: args.to, steps: args.steps, seed: experiment.seed };
     let bar = bar(args.steps as u64, "{bar:24} {pos}/{len} steps");
     let sweep =

@@ -16,6 +16,7 @@ mod parity;
 mod predict;
 mod race;
 mod score;
+mod shown;
 mod train;
 mod view;
 mod watch;

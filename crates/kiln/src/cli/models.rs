@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use kiln_core::Result;
+use burn::tensor::Tensor;
+use kiln_core::{Network, Result};
 use kiln_zoo::{Entry, Kind, Published, REGISTRY};
 use serde_json::json;
 
@@ -52,7 +53,8 @@ pub fn run(args: Args, output: &Output) -> Result<ExitCode> {
 /// Of one image.
 fn macs(entry: &Entry) -> Result<u64> {
     kiln_graph::macs(|device| {
-        entry.model(entry.num_classes(), device).run(burn::tensor::Tensor::zeros(entry.input(), device));
+        let images = Tensor::zeros(entry.input(), device);
+        drop(entry.model(entry.num_classes(), device).forward(images));
     })
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use kiln_core::{Error, Result};
-use kiln_zoo::{Classifier, Entry, Kind, Preprocessing, StateDict, load, load_backbone, load_partial};
+use kiln_zoo::{Entry, Model, Preprocessing, StateDict, load, load_backbone, load_partial};
 
 use crate::experiment::takes;
 
@@ -14,7 +14,7 @@ pub struct NetworkArgs {
     /// A name of `kiln models`
     #[arg(long)]
     pub model: Option<String>,
-    /// A weight file: safetensors, .pt, .pth
+    /// A weight file: safetensors, .pt, .pth, .weights
     #[arg(long)]
     pub weights: Option<PathBuf>,
     /// Take what fits of the weight file; all else keeps fresh weights
@@ -39,7 +39,7 @@ pub struct Loaded {
     /// Its row in the registry.
     pub entry: &'static Entry,
     /// In evaluation mode.
-    pub network: Classifier,
+    pub network: Model,
     /// Classes it tells apart.
     pub classes: usize,
     /// How images are prepared for it.
@@ -57,11 +57,6 @@ impl NetworkArgs {
             return Err(error.hint("give `--model` and `--weights`, or a run's folder"));
         };
         let entry = kiln_zoo::find(model)?;
-        if entry.kind() != Kind::Classifier {
-            return Err(Error::input(format!(
-                "{model} is a detector, and only classifiers can be used so far"
-            )));
-        }
         let dict = StateDict::read(file)?;
         let mut preprocessing = entry.preprocessing(&dict, file);
         preprocessing.mean = self.mean.unwrap_or(preprocessing.mean);
@@ -81,7 +76,7 @@ impl NetworkArgs {
         takes(entry, classes, [preprocessing.size; 2], false)?;
         let network = match self.partial {
             true => {
-                let (network, misfit) = load_partial(entry.init(classes, device), entry, dict, file)?;
+                let (network, misfit) = load_partial(entry.model(classes, device), entry, dict, file)?;
                 if !misfit.is_empty() {
                     eprintln!("note: {}: not all of it fits {}: {misfit}", file.display(), entry.name);
                 }
@@ -98,14 +93,8 @@ impl NetworkArgs {
 ///
 /// # Errors
 /// Weights that do not fit.
-pub fn filled(
-    entry: &Entry,
-    dict: StateDict,
-    classes: usize,
-    file: &Path,
-    device: &Device,
-) -> Result<Classifier> {
-    let network = entry.init(classes, device);
+pub fn filled(entry: &Entry, dict: StateDict, classes: usize, file: &Path, device: &Device) -> Result<Model> {
+    let network = entry.model(classes, device);
     match dict.classes(entry) {
         Some(found) if found != classes => {
             let (network, _) = load_backbone(network, entry, dict, file)?;

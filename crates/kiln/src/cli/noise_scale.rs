@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use kiln_core::{Error, Result};
 use kiln_data::Roots;
 use kiln_train::{Estimate, GradientNoise, NoiseProbe};
-use kiln_zoo::{Classifier, StateDict};
+use kiln_zoo::{Model, StateDict};
 use serde_json::{Value, json};
 
 use super::opening::{Chosen, Opening};
@@ -55,7 +55,7 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     let groups = GROUPS.min(batches / 2);
     let probe = NoiseProbe { group: batches / groups, groups, seed: plan.seed };
     let bar = bar((probe.group * groups) as u64, "{bar:24} {pos}/{len} batches  {eta} left");
-    let (task, train) = (opening.task(), opening.train_loader()?);
+    let (task, train) = (opening.goal(), opening.train_loader()?);
     let watch = |done| bar.set_position(done as u64);
     let noise = probe.measure(network, &plan.optimizer, &task, &train, watch)?;
     bar.finish_and_clear();
@@ -72,7 +72,7 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
 }
 
 /// The network with the weights of a run's last epoch.
-fn ended_with(run: &RunFolder, opening: &Opening) -> Result<Classifier> {
+fn ended_with(run: &RunFolder, opening: &Opening) -> Result<Model> {
     let file = run.file("last.safetensors");
     if !file.exists() {
         let error = Error::input("there are no weights: the run has not finished an epoch").file(&file);

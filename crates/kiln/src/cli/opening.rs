@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::tensor::Device;
 use kiln_core::{Error, Result};
 use kiln_data::{Batching, Loader, LoaderOptions, Roots};
-use kiln_tasks::Classification;
-use kiln_zoo::{Classifier, StateDict};
+use kiln_zoo::{Model, StateDict};
 
 use super::network::filled;
 use crate::experiment::{Images, Prepared, Source};
+use crate::goal::Goal;
 
 /// The experiment that is run unless another is named.
 pub const QUICKSTART: &str = "configs/quickstart.toml";
@@ -89,7 +89,7 @@ impl Opening {
     ///
     /// # Errors
     /// Weights that cannot be read or do not fit.
-    pub fn network(&self) -> Result<Classifier> {
+    pub fn network(&self) -> Result<Model> {
         let Prepared { entry, classes, experiment, .. } = &self.prepared;
         match &experiment.model.weights {
             Some(file) => filled(entry, StateDict::read(file)?, classes.len(), file, &self.training_device),
@@ -98,15 +98,13 @@ impl Opening {
     }
 
     /// The network with fresh weights.
-    pub fn fresh(&self) -> Classifier {
-        self.prepared.entry.init(self.prepared.classes.len(), &self.training_device)
+    pub fn fresh(&self) -> Model {
+        self.prepared.entry.model(self.prepared.classes.len(), &self.training_device)
     }
 
     /// What is learned.
-    pub fn task(&self) -> Classification {
-        let plan = &self.prepared.experiment.train;
-        let (num_classes, label_smoothing) = (self.prepared.classes.len(), plan.label_smoothing);
-        Classification { num_classes, label_smoothing, loss: plan.loss }
+    pub fn goal(&self) -> Goal {
+        self.prepared.goal(&self.fresh())
     }
 
     /// Batches to learn from.
@@ -125,9 +123,18 @@ impl Opening {
         self.loader(&self.prepared.test, false, &self.device)
     }
 
+    /// How test images are read.
+    pub fn test_options(&self) -> LoaderOptions {
+        self.options(false)
+    }
+
     fn loader(&self, (dataset, pipeline): &Images, learn: bool, device: &Device) -> Result<Loader> {
+        Loader::new(Arc::clone(dataset), pipeline.clone(), self.options(learn), device.clone())
+    }
+
+    fn options(&self, learn: bool) -> LoaderOptions {
         let experiment = &self.prepared.experiment;
-        let options = LoaderOptions {
+        LoaderOptions {
             batch_size: experiment.train.batch_size,
             seed: experiment.seed,
             shuffle: learn,
@@ -135,8 +142,7 @@ impl Opening {
             workers: experiment.data.workers,
             on_corrupt: experiment.data.on_corrupt,
             batching: if learn { experiment.data.train_batches.clone() } else { Batching::default() },
-        };
-        Loader::new(Arc::clone(dataset), pipeline.clone(), options, device.clone())
+        }
     }
 }
 

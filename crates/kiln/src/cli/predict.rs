@@ -1,6 +1,8 @@
 //! `kiln predict`.
 
+mod classes;
 mod drawings;
+mod objects;
 mod photographs;
 
 use std::io::Write;
@@ -8,14 +10,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use kiln_core::{Batches, ClassProbability, Error, Network, Result};
+use kiln_core::{Batches, Error, Network, Result};
 use kiln_data::{Loader, LoaderOptions, OnCorrupt};
+use kiln_zoo::{Kind, Output as Said};
 use serde_json::{Value, json};
 
 use super::network::{Loaded, NetworkArgs};
 use super::output::Output;
-use crate::evaluation::most_probable;
-use crate::experiment::{Source, class_name, pipeline_of};
+use super::shown::ShownArgs;
+use crate::experiment::{Source, pipeline_of};
 use crate::run::{RunFolder, bar};
 use drawings::Drawings;
 use photographs::Photographs;
@@ -33,18 +36,54 @@ pub struct Args {
     run: Option<PathBuf>,
     #[command(flatten)]
     network: NetworkArgs,
-    /// Classes an image
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
-    top: u16,
-    /// Draw every image with its classes into this folder
+    /// Classifiers: classes an image; 5 if left out
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    top: Option<u16>,
+    /// Detectors: only objects of these classes, by name or number
+    #[arg(long, value_name = "CLASS,…", value_delimiter = ',')]
+    classes: Vec<String>,
+    #[command(flatten)]
+    shown: ShownArgs,
+    /// Draw every image with what it shows into this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Images a batch
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
-    batch_size: u16,
+    /// Detectors: write what is found into a file, as COCO's list of results
+    #[arg(long, value_name = "FILE")]
+    results: Option<PathBuf>,
+    /// Images a batch; 32 for classifiers and 8 for detectors if left out
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    batch_size: Option<u16>,
     /// Where to compute
     #[arg(long, default_value = "flex")]
     device: String,
+}
+
+/// What is said of one image, for people and for machines.
+struct Answer {
+    lines: String,
+    object: Value,
+}
+
+/// Says what a kind of model says of an image: of its classes, or of its objects.
+trait Speaker {
+    /// Of each image of a batch, which are `files`.
+    ///
+    /// # Errors
+    /// A drawing that cannot be made.
+    fn say(
+        &mut self,
+        said: Said,
+        files: &[(usize, &Path)],
+        drawings: &mut Option<Drawings>,
+    ) -> Result<Vec<Answer>>;
+
+    /// Once all is said.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    fn end(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 pub fn run(mut args: Args, output: &Output) -> Result<ExitCode> {
@@ -57,32 +96,37 @@ pub fn run(mut args: Args, output: &Output) -> Result<ExitCode> {
         args.network.weights = Some(run.file("best.safetensors"));
     }
     let Loaded { entry, network, preprocessing, .. } = args.network.load(&device)?;
-    let options = LoaderOptions::in_order(args.batch_size.into(), OnCorrupt::Skip);
-    let loader = Loader::new(photographs.clone(), pipeline_of(&preprocessing)?, options, device)?;
+    let pipeline = pipeline_of(&preprocessing)?;
+    let (mut speaker, usual): (Box<dyn Speaker>, u16) = match entry.kind() {
+        Kind::Classifier => (Box::new(classes::Namer::new(&args, entry, &preprocessing)?), 32),
+        Kind::Detector => {
+            let sizes = photographs.clone();
+            (Box::new(objects::Finder::new(&args, entry, &preprocessing, &pipeline, sizes)?), 8)
+        }
+    };
+    let batch_size = args.batch_size.unwrap_or(usual).into();
+    let options = LoaderOptions::in_order(batch_size, OnCorrupt::Skip);
+    let loader = Loader::new(photographs.clone(), pipeline, options, device)?;
 
     let bar = bar(photographs.files().len() as u64, "{bar:24} {pos}/{len} images  {per_sec}  {eta} left");
     let (mut read, mut objects) = (0, Vec::new());
     for batch in loader.epoch(0, 0) {
         let batch = batch?;
-        let ranked = most_probable(network.forward(batch.images).main, args.top.into());
-        for (index, guesses) in batch.indices.into_iter().zip(ranked) {
-            let file = &photographs.files()[index];
-            let named: Vec<(String, f32)> = guesses
-                .iter()
-                .map(|g| (class_name(&preprocessing.classes, g.class), g.probability))
-                .collect();
-            let drawing = drawings.as_mut().map(|drawings| drawings.add(file, &named)).transpose()?;
+        let files: Vec<(usize, &Path)> =
+            batch.indices.iter().map(|index| (*index, photographs.files()[*index].as_path())).collect();
+        for answer in speaker.say(network.forward(batch.images), &files, &mut drawings)? {
             match output.json {
-                true => objects.push(object(file, &guesses, &named, drawing.as_deref())),
+                true => objects.push(answer.object),
                 false => bar
-                    .suspend(|| writeln!(std::io::stdout(), "{}", lines(file, &named)))
+                    .suspend(|| writeln!(std::io::stdout(), "{}", answer.lines))
                     .map_err(|why| Error::failure(format!("standard output: {why}")))?,
             }
-            read += 1;
-            bar.set_position(index as u64 + 1);
         }
+        read += files.len();
+        bar.set_position(files.last().map_or(0, |(index, _)| *index as u64 + 1));
     }
     bar.finish_and_clear();
+    speaker.end()?;
 
     let unreadable = told(&photographs, read)?;
     if output.json {
@@ -112,21 +156,4 @@ fn told(photographs: &Photographs, read: usize) -> Result<Vec<Error>> {
         (_, skipped) => eprintln!("{skipped} of {} images skipped", photographs.files().len()),
     }
     Ok(unreadable)
-}
-
-fn object(
-    file: &Path,
-    guesses: &[ClassProbability],
-    named: &[(String, f32)],
-    drawing: Option<&Path>,
-) -> Value {
-    let classes: Vec<Value> = (guesses.iter().zip(named))
-        .map(|(guess, (name, probability))| json!({"name": name, "class": guess.class, "probability": probability}))
-        .collect();
-    json!({"file": file, "classes": classes, "drawing": drawing})
-}
-
-fn lines(file: &Path, named: &[(String, f32)]) -> String {
-    let line = |(name, probability): &(String, f32)| format!("\n  {:5.1} %  {name}", probability * 100.0);
-    format!("{}{}", file.display(), named.iter().map(line).collect::<String>())
 }

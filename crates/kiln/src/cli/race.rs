@@ -8,7 +8,7 @@ use std::time::Instant;
 use kiln_core::{Error, Kind, Result};
 use kiln_data::Roots;
 use kiln_train::{EpochSummary, Event, Observer, Outcome, Saving, Trainer};
-use kiln_zoo::Classifier;
+use kiln_zoo::Model;
 use serde_json::json;
 
 use super::opening::{Chosen, Opening, RUNS, stop_on_interrupt};
@@ -94,9 +94,9 @@ fn one(racer: &Racer, opening: &Opening, run: &RunFolder, stop: &AtomicBool) -> 
         resume: false,
     };
     let (mut course, mut progress) = (Course::default(), Progress::new());
-    let mut observers: [&mut dyn Observer<Classifier>; 2] = [&mut course, &mut progress];
+    let mut observers: [&mut dyn Observer<Model>; 2] = [&mut course, &mut progress];
     let began = Instant::now();
-    let fit = trainer.fit(opening.fresh(), &opening.task(), &train, &test, &mut observers, stop);
+    let fit = trainer.fit(opening.fresh(), &opening.goal(), &train, &test, &mut observers, stop);
     let seconds = began.elapsed().as_secs_f64();
     let fell = match fit {
         Ok(fit) if fit.outcome == Outcome::Interrupted => return Ok(None),

@@ -8,7 +8,7 @@ use std::time::Instant;
 use kiln_core::{Error, Result, learnable_parameters};
 use kiln_data::{Loader, Roots};
 use kiln_train::{EpochSummary, Fit, Log, MetricsFiles, Observer, Outcome, TensorBoard, Trainer};
-use kiln_zoo::{Classifier, StateDict};
+use kiln_zoo::{Model, StateDict};
 use serde_json::{Map, Value, json};
 
 use super::opening::{Chosen, Opening, QUICKSTART, RUNS, stop_on_interrupt};
@@ -107,19 +107,20 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     let mut weights = BestAndLast { run: run.path().to_path_buf(), preprocessing };
     let board = TensorBoard::new(run.path(), &source.text());
     let mut histograms = Histograms::new(run.file("histograms.jsonl"), args.histograms, board);
-    let mut observers: [&mut dyn Observer<Classifier>; 7] =
+    let mut observers: [&mut dyn Observer<Model>; 7] =
         [&mut progress, &mut metrics, &mut steps, &mut pulse, &mut log, &mut weights, &mut histograms];
     let began = Instant::now();
-    let fit = trainer.fit(network, &opening.task(), &train, &test, &mut observers, &stop)?;
+    let fit = trainer.fit(network, &opening.goal(), &train, &test, &mut observers, &stop)?;
     let seconds = began.elapsed().as_secs_f64();
     left_out(&train, &mut log)?;
     left_out(&test, &mut log)?;
 
     if let Some(best) = fit.best() {
         let file = run.file("best.safetensors");
-        let network = prepared.entry.init(classes, device);
+        let network = prepared.entry.model(classes, device);
         let network = kiln_zoo::load(network, &prepared.entry, StateDict::read(&file)?, &file)?;
-        let evaluation = evaluate(&network, classes, &test, |_| ())?;
+        let (images, options) = (prepared.test.clone(), opening.test_options());
+        let evaluation = evaluate(&network, &opening.goal(), images, options, device, |_| ())?;
         let tiles = [
             ("Best epoch", format!("{} of {}", best.epoch, fit.history.len())),
             ("Parameters", parameters),
@@ -180,7 +181,7 @@ fn left_out(loader: &Loader, log: &mut Log) -> Result<()> {
 
 fn answer(
     run: &RunFolder,
-    fit: &Fit<Classifier>,
+    fit: &Fit<Model>,
     seconds: f64,
     histograms: Option<NonZeroUsize>,
     output: &Output,

@@ -2,6 +2,7 @@
 //! them. Keys that are not needed are passed over.
 
 mod entries;
+mod results;
 mod segmentation;
 
 use std::path::Path;
@@ -11,6 +12,8 @@ use kiln_tasks::AveragePrecision;
 use kiln_tasks::average_precision::{Actual, BoxIou, MaskIou, Oks, Predicted, Similarity, Summary};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+
+pub use results::results;
 
 use entries::{
     BoxObject, BoxPrediction, Entry, Image, MaskObject, MaskPrediction, PoseObject, PosePrediction,

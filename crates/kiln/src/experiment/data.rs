@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use kiln_core::Result;
 use kiln_data::{
-    Batching, Dataset, Interpolation, Layout, Normalization, OnCorrupt, Opened, Pipeline, Shapes,
+    Batching, Dataset, Interpolation, Layout, Normalization, OnCorrupt, Opened, Pipeline, Placement, Shapes,
     ShapesConfig, Size, Subset, Transform,
 };
-use kiln_zoo::Preprocessing;
+use kiln_zoo::{Fit, Preprocessing};
 use serde::Serialize;
 
 use super::prepare::placed;
@@ -48,10 +48,8 @@ pub struct DataPlan {
 /// A split, and what happens to its images.
 pub type Images = (Arc<dyn Dataset>, Pipeline);
 
-/// Between white and black: where a data set says nothing of its own.
-const MIDDLE: Normalization = Normalization { mean: [0.5; 3], std: [0.25; 3] };
-
-/// Fills in what was left out of `[data]`, checks it, and opens what is learned from and what is tried.
+/// Fills in what was left out of `[data]`, checks it, and opens what is learned from and what is tried; `normalization` is how
+/// pixels are normalized unless the experiment says it.
 ///
 /// # Errors
 /// A split that is not there, or has too few images; a transform that makes no sense.
@@ -59,6 +57,7 @@ pub(super) fn data(
     source: &Source,
     file: DataFile,
     opened: &Opened,
+    normalization: Normalization,
     seed: u64,
 ) -> Result<(DataPlan, Images, Images)> {
     let is_there = |name: &&&str| opened.splits.iter().any(|(split, _)| split == **name);
@@ -91,7 +90,7 @@ pub(super) fn data(
     };
     let train = images(&train_split, "train", file.train_items)?;
     let test = images(&test_split, "test", file.test_items)?;
-    let Normalization { mean, std } = opened.normalization.unwrap_or(MIDDLE);
+    let Normalization { mean, std } = normalization;
     let plan = DataPlan {
         name: file.name,
         train_split,
@@ -116,15 +115,78 @@ pub(super) fn data(
     Ok((plan, train, test))
 }
 
+/// What fills up a letterbox.
+const GREY: [u8; 3] = [114; 3];
+
 /// The pipeline that a weight file asks for.
 pub fn pipeline_of(wanted: &Preprocessing) -> Result<Pipeline> {
     let interpolation = match wanted.interpolation {
         kiln_zoo::Interpolation::Bilinear => Interpolation::Bilinear,
+        kiln_zoo::Interpolation::BilinearAliased => Interpolation::BilinearAliased,
         kiln_zoo::Interpolation::Bicubic => Interpolation::Bicubic,
     };
-    let resize = Transform::Resize { size: Size::Side(wanted.resize), interpolation };
-    let crop = Transform::CenterCrop { size: Size::Side(wanted.size) };
-    Pipeline::new(vec![resize, crop], wanted.mean, wanted.std)
+    let size = Size::HeightWidth([wanted.size; 2]);
+    let letterbox =
+        |placement| Transform::Letterbox { size, placement, enlarge: true, fill: GREY, interpolation };
+    let transforms = match wanted.fit {
+        Fit::Crop => {
+            let resize = Transform::Resize { size: Size::Side(wanted.resize), interpolation };
+            vec![resize, Transform::CenterCrop { size }]
+        }
+        Fit::Letterbox => vec![letterbox(Placement::Centred)],
+        Fit::TopLeftLetterbox => vec![letterbox(Placement::TopLeft)],
+        Fit::DarknetLetterbox => vec![letterbox(Placement::Darknet)],
+        Fit::Stretch => vec![Transform::Resize { size, interpolation }],
+    };
+    Pipeline::new(transforms, wanted.mean, wanted.std)
+}
+
+/// How images are prepared for a network that was tried on images of `[height, width]` by these transforms: what a weight file
+/// can say of it. Where none of them scales, others are fitted in the `usual` way.
+pub(super) fn preprocessing(
+    plan: &DataPlan,
+    usual: Fit,
+    image_size: [usize; 2],
+    classes: &[String],
+) -> Preprocessing {
+    let transforms = &plan.test_transforms;
+    let side = |size: [usize; 2]| size[0].min(size[1]);
+    let size = side(transforms.iter().fold(image_size, |size, transform| transform.output_size(size)));
+    let scaled = transforms.iter().find_map(|transform| match transform {
+        Transform::Resize { size: Size::Side(side), interpolation } => {
+            Some((*side, Fit::Crop, *interpolation))
+        }
+        Transform::Resize { size, interpolation } => {
+            // Into a square, and no more: the whole image is in it.
+            let stretched = transforms.len() == 1 && size.height_width() == [side(size.height_width()); 2];
+            let fit = if stretched { Fit::Stretch } else { Fit::Crop };
+            Some((side(size.height_width()), fit, *interpolation))
+        }
+        Transform::Letterbox { placement, interpolation, .. } => {
+            let fit = match placement {
+                Placement::Centred => Fit::Letterbox,
+                Placement::TopLeft => Fit::TopLeftLetterbox,
+                Placement::Darknet => Fit::DarknetLetterbox,
+            };
+            Some((size, fit, *interpolation))
+        }
+        _ => None,
+    });
+    let (resize, fit, interpolation) = scaled.unwrap_or((size, usual, Interpolation::Bilinear));
+    Preprocessing {
+        resize,
+        size,
+        fit,
+        interpolation: match interpolation {
+            Interpolation::Bicubic => kiln_zoo::Interpolation::Bicubic,
+            Interpolation::BilinearAliased => kiln_zoo::Interpolation::BilinearAliased,
+            // A weight file knows no other kind; nearest is for label maps.
+            Interpolation::Bilinear | Interpolation::Nearest => kiln_zoo::Interpolation::Bilinear,
+        },
+        mean: plan.mean,
+        std: plan.std,
+        classes: classes.to_vec(),
+    }
 }
 
 /// The names of a data set's classes, or numbers where it has none.

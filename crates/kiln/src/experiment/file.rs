@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use kiln_data::{Batching, OnCorrupt, Transform};
-use kiln_tasks::ClassificationLoss;
+use kiln_tasks::{ClassificationLoss, Suppression};
 use kiln_train::{Average, Clip, EarlyStop, Freeze, OptimizerConfig, Sam, ScheduleConfig};
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct ExperimentFile {
     /// What every random number comes from; 0 if left out.
     pub seed: Option<u64>,
-    /// What is learned; classification if left out.
+    /// What is learned; what the model is made for if left out.
     pub task: Option<TaskName>,
     /// What it is learned from.
     pub data: DataFile,
@@ -25,6 +25,8 @@ pub struct ExperimentFile {
     pub optimizer: OptimizerConfig,
     /// How the learning rate changes; not at all if left out.
     pub schedule: Option<ScheduleConfig>,
+    /// Which boxes of a detector are scored.
+    pub detection: Option<DetectionFile>,
     /// What `kiln race` trains by in place of the optimizer, one after the other.
     pub race: Option<Vec<Racer>>,
 }
@@ -50,6 +52,20 @@ pub struct Racer {
 pub enum TaskName {
     /// A class an image.
     Classification,
+    /// A class and a box an object.
+    Detection,
+}
+
+/// `[detection]` as typed.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DetectionFile {
+    /// The least score of a box; 0.001 if left out.
+    pub score: Option<f32>,
+    /// What becomes of boxes that overlap better ones of their class; if left out, they are dropped above an IoU of 0.6.
+    pub suppression: Option<Suppression>,
+    /// At most so many boxes an image; 300 if left out.
+    pub max: Option<usize>,
 }
 
 /// `[data]` as typed.
@@ -108,9 +124,9 @@ pub struct TrainFile {
     pub batch_size: usize,
     /// The learning rate that the schedule starts from.
     pub lr: f64,
-    /// The share of a target that is spread evenly over all classes; 0 if left out.
+    /// Of classifiers, the share of a target that is spread evenly over all classes; 0 if left out.
     pub label_smoothing: Option<f64>,
-    /// How logits are compared with targets; by cross entropy if left out.
+    /// Of classifiers, how logits are compared with targets; by cross entropy if left out. A detector's loss is its version's.
     pub loss: Option<ClassificationLoss>,
     /// Leaves out the last batch of an epoch if it is not full; true if left out.
     pub drop_last: Option<bool>,

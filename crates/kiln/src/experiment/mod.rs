@@ -1,6 +1,7 @@
 //! Experiments: what was typed ([`ExperimentFile`]), where ([`Source`]), and what it means ([`Experiment`]).
 
 mod data;
+mod detection;
 mod file;
 mod prepare;
 mod race;
@@ -8,8 +9,9 @@ mod source;
 mod takes;
 
 pub use data::{DataPlan, Images, class_name, pipeline_of};
-pub use file::{DataFile, ExperimentFile, ModelFile, Racer, TaskName, TrainFile};
-pub use prepare::{Experiment, ModelPlan, Prepared, TrainPlan};
+pub use detection::DetectionPlan;
+pub use file::{DataFile, DetectionFile, ExperimentFile, ModelFile, Racer, TaskName, TrainFile};
+pub use prepare::{ClassificationPlan, Experiment, ModelPlan, Prepared, TrainPlan};
 pub use race::folder_of;
 pub use source::Source;
 pub(crate) use source::explained;

@@ -4,17 +4,24 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 use kiln_core::{Error, Result};
-use kiln_data::{Interpolation, Roots, Transform};
+use kiln_data::{Layout, Normalization, Opened, Roots};
 use kiln_tasks::ClassificationLoss;
 use kiln_train::{Length, OptimizerConfig, Recipe, Saving, ScheduleConfig};
-use kiln_zoo::{Entry, Kind, Preprocessing};
+use kiln_zoo::{Entry, Fit, Kind, Model, Preprocessing};
 use serde::Serialize;
 
-use super::data::data;
+use super::data::{data, preprocessing};
+use super::detection::{check_frame, detection};
 use super::race::Pace;
 use crate::experiment::{
-    DataPlan, ExperimentFile, Images, ModelFile, Racer, Source, TaskName, TrainFile, takes,
+    DataPlan, DetectionPlan, ExperimentFile, Images, ModelFile, Racer, Source, TaskName, TrainFile, takes,
 };
+use crate::goal::Goal;
+
+/// Between white and black: where a data set says nothing of its own.
+const MIDDLE: Normalization = Normalization { mean: [0.5; 3], std: [0.25; 3] };
+/// Detectors' published weights are made for pixels from 0 to 1.
+const UNIT: Normalization = Normalization { mean: [0.0; 3], std: [1.0; 3] };
 
 /// An experiment with nothing left out. As JSON (`resolved.json`) it is an experiment file itself.
 #[derive(Debug, Clone, Serialize)]
@@ -33,6 +40,9 @@ pub struct Experiment {
     pub optimizer: OptimizerConfig,
     /// How the learning rate changes.
     pub schedule: ScheduleConfig,
+    /// Which boxes of a detector are scored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detection: Option<DetectionPlan>,
     /// What `kiln race` trains by instead.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub race: Vec<Racer>,
@@ -60,10 +70,9 @@ pub struct TrainPlan {
     pub batch_size: usize,
     /// The learning rate that the schedule starts from.
     pub lr: f64,
-    /// The share of a target that is spread evenly over all classes.
-    pub label_smoothing: f64,
-    /// How logits are compared with targets.
-    pub loss: ClassificationLoss,
+    /// Of classifiers, how they are compared with the truth.
+    #[serde(flatten)]
+    pub classification: Option<ClassificationPlan>,
     /// Leaves out the last batch of an epoch if it is not full.
     pub drop_last: bool,
     /// `accumulate`, `clip`, `sam`, `average`, `freeze`, `early_stop`.
@@ -77,6 +86,15 @@ pub struct TrainPlan {
     pub checkpoint_minutes: Option<f64>,
     /// Checkpoints that are kept.
     pub keep: usize,
+}
+
+/// What only classifiers have of `[train]`, complete.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct ClassificationPlan {
+    /// The share of a target that is spread evenly over all classes.
+    pub label_smoothing: f64,
+    /// How logits are compared with targets.
+    pub loss: ClassificationLoss,
 }
 
 impl TrainPlan {
@@ -113,12 +131,19 @@ impl Prepared {
         check_numbers(source, &file)?;
         let seed = file.seed.unwrap_or(0);
         let entry = entry(source, &file.model)?;
+        let task = task(source, file.task, &entry)?;
+        let detection = match task {
+            TaskName::Classification => None,
+            TaskName::Detection => Some(detection(source, &file)?),
+        };
         let train = TrainPlan {
             length: length(source, &file.train)?,
             batch_size: file.train.batch_size,
             lr: file.train.lr,
-            label_smoothing: file.train.label_smoothing.unwrap_or(0.0),
-            loss: file.train.loss.unwrap_or_default(),
+            classification: (task == TaskName::Classification).then(|| ClassificationPlan {
+                label_smoothing: file.train.label_smoothing.unwrap_or(0.0),
+                loss: file.train.loss.unwrap_or_default(),
+            }),
             drop_last: file.train.drop_last.unwrap_or(true),
             recipe: Recipe {
                 accumulate: file.train.accumulate.unwrap_or(1),
@@ -136,11 +161,21 @@ impl Prepared {
 
         let opened = kiln_data::describe(&file.data.name, roots)
             .map_err(|error| placed(source, "data.name", &error))?;
-        let (data, train_images, test_images) = data(source, file.data, &opened, seed)?;
+        check_truths(source, task, &opened)?;
+        let usual = match task {
+            TaskName::Classification => opened.normalization.unwrap_or(MIDDLE),
+            TaskName::Detection => UNIT,
+        };
+        let (data, train_images, test_images) = data(source, file.data, &opened, usual, seed)?;
+        if task == TaskName::Detection {
+            check_frame(source, &test_images.1)?;
+        }
         data.train_batches.check(train.batch_size).map_err(|error| {
             placed(source, &format!("data.train_batches.{}", error.place_named().unwrap_or_default()), &error)
         })?;
-        train.loss.check().map_err(|error| placed(source, "train.loss", &error))?;
+        if let Some(plan) = train.classification {
+            plan.loss.check().map_err(|error| placed(source, "train.loss", &error))?;
+        }
         if train.drop_last && data.train_items < train.batch_size {
             let message =
                 format!("is {}, but there are {} images to learn from", train.batch_size, data.train_items);
@@ -161,7 +196,7 @@ impl Prepared {
             let key = error.place_named().unwrap_or("train").to_string();
             placed(source, &key, &error)
         })?;
-        let network = entry.init(opened.classes.len(), &Device::flex());
+        let network = entry.model(opened.classes.len(), &Device::flex());
         let parts = train.recipe.check_parts(&network, epochs);
         parts.map_err(|error| placed(source, "train.freeze", &error))?;
         let pace = Pace { batches: steps_per_epoch, steps };
@@ -175,7 +210,7 @@ impl Prepared {
         pace.check_race(&race, &schedule, &network).map_err(|error| placed(source, "race", &error))?;
         let experiment = Experiment {
             seed,
-            task: file.task.unwrap_or(TaskName::Classification),
+            task,
             data,
             model: ModelPlan {
                 name: file.model.name,
@@ -185,6 +220,7 @@ impl Prepared {
             train,
             optimizer: file.optimizer,
             schedule,
+            detection,
             race,
         };
         let absence = opened.absence().cloned();
@@ -193,6 +229,16 @@ impl Prepared {
         let size = prepared.experiment.data.image_size.map(|side| [side; 2]);
         prepared.takes(size).map_err(|error| placed(source, "model.name", &error))?;
         Ok(prepared)
+    }
+
+    /// What a model of this experiment learns.
+    pub fn goal(&self, model: &Model) -> Goal {
+        let Experiment { train, detection, .. } = &self.experiment;
+        let mut goal = Goal::of(model, self.classes.len(), detection.unwrap_or_default().into());
+        if let (Goal::Classification(task), Some(plan)) = (&mut goal, train.classification) {
+            (task.label_smoothing, task.loss) = (plan.label_smoothing, plan.loss);
+        }
+        goal
     }
 
     /// Whether the network takes what the transforms leave of images of `[height, width]`, as far as that is known.
@@ -214,40 +260,55 @@ impl Prepared {
 
     /// How images are prepared for the network that this experiment trains.
     pub fn preprocessing(&self, image_size: [usize; 2]) -> Preprocessing {
-        let DataPlan { test_transforms, mean, std, .. } = &self.experiment.data;
-        let side = |size: [usize; 2]| size[0].min(size[1]);
-        let size = test_transforms.iter().fold(image_size, |size, transform| transform.output_size(size));
-        let resize = test_transforms.iter().find_map(|transform| match transform {
-            Transform::Resize { size, interpolation } => Some((side(size.height_width()), *interpolation)),
-            _ => None,
-        });
-        let (resize, interpolation) = resize.unwrap_or((side(size), Interpolation::Bilinear));
-        Preprocessing {
-            resize,
-            size: side(size),
-            interpolation: match interpolation {
-                Interpolation::Bicubic => kiln_zoo::Interpolation::Bicubic,
-                // A weight file knows no third kind; nearest is for label maps.
-                Interpolation::Bilinear | Interpolation::Nearest => kiln_zoo::Interpolation::Bilinear,
-            },
-            mean: *mean,
-            std: *std,
-            classes: self.classes.clone(),
-        }
+        let usual = match self.experiment.task {
+            TaskName::Classification => Fit::Crop,
+            TaskName::Detection => Fit::Letterbox,
+        };
+        preprocessing(&self.experiment.data, usual, image_size, &self.classes)
     }
 }
 
 fn entry(source: &Source, model: &ModelFile) -> Result<Entry> {
     let entry = kiln_zoo::find(&model.name).map_err(|error| placed(source, "model.name", &error))?;
-    if entry.kind() != Kind::Classifier {
-        return Err(source.reject("model.name", format!("{} is a detector, no classifier", entry.name)));
-    }
     match model.save_memory {
         Some(true) => entry.saving_memory().ok_or_else(|| {
             let error = source.reject("model.save_memory", format!("{} keeps all that it needs", entry.name));
             error.hint("DenseNets can save memory")
         }),
         _ => Ok(entry.clone()),
+    }
+}
+
+/// What a model is made for, if nothing else was asked for.
+fn task(source: &Source, typed: Option<TaskName>, entry: &Entry) -> Result<TaskName> {
+    let (task, what) = match entry.kind() {
+        Kind::Classifier => (TaskName::Classification, "classifier"),
+        Kind::Detector => (TaskName::Detection, "detector"),
+    };
+    match typed {
+        Some(other) if other != task => Err(source
+            .reject("task", format!("{} is a {what}", entry.name))
+            .hint("name another model, or leave `task` out")),
+        _ => Ok(task),
+    }
+}
+
+/// Makes sure that a data set knows of its images what is learned.
+fn check_truths(source: &Source, task: TaskName, opened: &Opened) -> Result<()> {
+    let boxes = matches!(opened.layout, Layout::Coco | Layout::Voc | Layout::Yolo);
+    let classes = matches!(opened.layout, Layout::Idx | Layout::CifarBinary | Layout::ImageFolder);
+    let wrong = |what: &str, hint: &str| {
+        Err(source.reject("data.name", format!("`{}` {what}", opened.name)).hint(hint))
+    };
+    match task {
+        TaskName::Classification if boxes => {
+            wrong("has boxes, and no class of a whole image", "a detector learns them, as `yolov8n`")
+        }
+        TaskName::Detection if classes => wrong(
+            "has no boxes for a detector to learn",
+            "name a data set in the layout of COCO, VOC or YOLO, or `shapes`",
+        ),
+        _ => Ok(()),
     }
 }
 

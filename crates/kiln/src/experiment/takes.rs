@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 
 use burn::tensor::Tensor;
 use kiln_core::{Error, Network, Result, caught};
-use kiln_zoo::{Entry, Model};
+use kiln_zoo::Entry;
 
 /// Runs a model on images of `[height, width]` as a graph, in which no number is computed; as it trains, or as it is used.
 ///
@@ -14,10 +14,8 @@ pub fn takes(entry: &Entry, classes: usize, [height, width]: [usize; 2], trains:
     let tried = caught(AssertUnwindSafe(|| {
         kiln_graph::macs(|device| {
             let images = Tensor::zeros([1, 3, height, width], device);
-            match entry.model(classes, device) {
-                Model::Classifier(network) if trains => drop(network.forward_train(images)),
-                model => model.run(images),
-            }
+            let model = entry.model(classes, device);
+            drop(if trains { model.forward_train(images) } else { model.forward(images) });
         })
     }));
     if let Ok(Ok(_)) = tried {

@@ -1,9 +1,10 @@
 //! The report of a run.
 
-use kiln_core::{Result, Score};
+use kiln_core::Result;
+use kiln_tasks::ConfusionMatrix;
 use kiln_train::EpochSummary;
 
-use crate::evaluation::{Evaluation, Prediction};
+use crate::evaluation::{Evaluation, Named};
 use crate::experiment::{Prepared, Source, class_name};
 use crate::report::{Confusion, EpochRow, Report, SampleCard, Samples, render};
 use crate::run::{Histograms, Pulse, RunFolder, Steps};
@@ -34,9 +35,19 @@ pub fn write_report(
         test_loss: summary.test_loss,
         figures: figures(summary, average),
     });
-    let figures = evaluation.score.figures();
+    let figures = evaluation.figures();
     let best =
         figures.iter().map(|(name, value)| (format!("Best {name}"), format!("{:.2} %", value * 100.0)));
+    let (confusion, samples) = match evaluation {
+        Evaluation::Classes { score, named } => {
+            (confusion(score.confusion(), prepared.classes.clone()), samples(prepared, named)?)
+        }
+        Evaluation::Objects { score, .. } => {
+            let background = "background".to_string();
+            let classes = prepared.classes.iter().cloned().chain([background]).collect();
+            (confusion(score.confusion(), classes), Samples::default())
+        }
+    };
     let report = Report {
         title: run.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
         subtitle: format!("{} on {}", experiment.model.name, experiment.data.name),
@@ -47,11 +58,8 @@ pub fn write_report(
         epochs: epochs.collect(),
         steps: Steps::read(&run.file("steps.csv"))?,
         times: Pulse::read(&run.file("times.csv"))?,
-        confusion: Some(Confusion {
-            classes: prepared.classes.clone(),
-            counts: evaluation.score.confusion().rows().map(<[u64]>::to_vec).collect(),
-        }),
-        samples: samples(prepared, &evaluation.predictions)?,
+        confusion: Some(confusion),
+        samples,
         layers: Histograms::layers(&run.file("histograms.jsonl"))?,
         configuration: source.text(),
         resolved: serde_json::to_string_pretty(experiment).unwrap_or_default(),
@@ -69,13 +77,17 @@ fn figures(summary: &EpochSummary, average: bool) -> Vec<(String, f64)> {
     counts.iter().cloned().chain(own.filter(|_| average)).collect()
 }
 
+fn confusion(matrix: &ConfusionMatrix, classes: Vec<String>) -> Confusion {
+    Confusion { classes, counts: matrix.rows().map(<[u64]>::to_vec).collect() }
+}
+
 /// The wrong ones that the network was surest of, and right ones from all over the split.
-fn samples(prepared: &Prepared, predictions: &[Prediction]) -> Result<Samples> {
-    let (right, mut wrong): (Vec<&Prediction>, Vec<&Prediction>) =
+fn samples(prepared: &Prepared, predictions: &[Named]) -> Result<Samples> {
+    let (right, mut wrong): (Vec<&Named>, Vec<&Named>) =
         predictions.iter().partition(|p| p.truth == p.predicted);
     wrong.sort_by(|a, b| b.probability.total_cmp(&a.probability));
     let apart = right.len().div_ceil(CARDS).max(1);
-    let card = |prediction: &Prediction| {
+    let card = |prediction: &Named| {
         let class = |class| class_name(&prepared.classes, class);
         Ok(SampleCard {
             image: prepared.test.0.get(prediction.index)?.image,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use kiln_core::Result;
 use kiln_train::{Event, Observer};
-use kiln_zoo::{Classifier, Preprocessing};
+use kiln_zoo::{Model, Preprocessing};
 
 /// Writes the network's weights after every epoch, and their average's where it was tried; once more if it is the best: the
 /// average where there is one, since by its figures the epoch is the best.
@@ -16,10 +16,10 @@ pub struct BestAndLast {
     pub preprocessing: Preprocessing,
 }
 
-impl Observer<Classifier> for BestAndLast {
-    fn notify(&mut self, event: &Event<Classifier>) -> Result<()> {
+impl Observer<Model> for BestAndLast {
+    fn notify(&mut self, event: &Event<Model>) -> Result<()> {
         let Event::Evaluated { network, best, average, .. } = event else { return Ok(()) };
-        let write = |network: &Classifier, name: &str| {
+        let write = |network: &Model, name: &str| {
             kiln_zoo::save(network, Some(self.preprocessing.clone()), &self.run.join(name))
         };
         write(network, "last.safetensors")?;

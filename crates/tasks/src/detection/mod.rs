@@ -40,17 +40,19 @@ pub struct Selection {
     pub suppression: Suppression,
     /// At most so many an image.
     pub most: usize,
+    /// A prediction is shown for every class that it is sure enough of, and not for the likeliest alone.
+    pub several: bool,
 }
 
 impl Default for Selection {
     /// As detectors are scored: all but the least sure, a hundred an image.
     fn default() -> Self {
-        Self { least: 0.001, suppression: Suppression::Greedy { threshold: 0.6 }, most: 100 }
+        Self { least: 0.001, suppression: Suppression::Greedy { threshold: 0.6 }, most: 100, several: true }
     }
 }
 
 impl Selection {
-    /// What is shown of each image of a batch, the surest first. A prediction may be shown for several classes.
+    /// What is shown of each image of a batch, the surest first.
     pub fn of(&self, predictions: &Predictions) -> Vec<Vec<Detection>> {
         let [batch, count, num_classes] = predictions.scores.dims();
         let (all_boxes, all_scores) =
@@ -58,9 +60,11 @@ impl Selection {
         let image = |image: usize| {
             let (mut boxes, mut scores, mut classes) = (Vec::new(), Vec::new(), Vec::new());
             for row in image * count..(image + 1) * count {
-                for class in 0..num_classes {
-                    let score = all_scores[row * num_classes + class];
-                    if score > self.least {
+                let of_row = &all_scores[row * num_classes..(row + 1) * num_classes];
+                let likeliest = || (0..num_classes).max_by(|a, b| of_row[*a].total_cmp(&of_row[*b]));
+                let only = if self.several { None } else { likeliest() };
+                for (class, score) in of_row.iter().copied().enumerate() {
+                    if score > self.least && only.is_none_or(|only| only == class) {
                         boxes.push(all_boxes[row]);
                         scores.push(score);
                         classes.push(class);

@@ -5,8 +5,8 @@ use kiln_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::memory::{Memory, Numbers};
-use crate::Pace;
 use super::{Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, RmsProp, Sgd, Swats};
+use crate::Pace;
 
 /// An optimizer by its name, with its options. Where PyTorch has it, options and defaults are PyTorch's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -94,7 +94,11 @@ impl ScheduleConfig {
             return Err(wrong("warmup.bias_rate", "is no rate", "0 or more, as 0.1"));
         }
         if let Some(momentum) = warmup.momentum.filter(|momentum| !(0.0..1.0).contains(momentum)) {
-            return Err(wrong("warmup.momentum", format!("{momentum} is no momentum"), "0 to below 1, as 0.8"));
+            return Err(wrong(
+                "warmup.momentum",
+                format!("{momentum} is no momentum"),
+                "0 to below 1, as 0.8",
+            ));
         }
         let warmup_steps = run.length(warmup.epochs);
         let way = self.course.way(run, run.steps - warmup_steps)?;

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use image::RgbImage;
 use kiln_core::{Error, Result};
-use kiln_data::{captioned, decode_rgb};
+use kiln_data::decode_rgb;
 
 use super::photographs::Photographs;
 
@@ -31,17 +32,17 @@ impl Drawings {
         Ok(Self { folder: folder.to_path_buf(), names: HashMap::new() })
     }
 
-    /// Draws an image with its classes; images of one name are numbered.
+    /// Draws an image with what is said of it; images of one name are numbered.
     ///
     /// # Errors
-    /// A place that cannot be written.
-    pub fn add(&mut self, file: &Path, named: &[(String, f32)]) -> Result<PathBuf> {
+    /// An image that cannot be read again; a place that cannot be written.
+    pub fn add(&mut self, file: &Path, draw: impl FnOnce(&RgbImage) -> RgbImage) -> Result<PathBuf> {
         let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let count = self.names.entry(stem.clone()).or_default();
         *count += 1;
         let name = if *count == 1 { format!("{stem}.png") } else { format!("{stem}-{count}.png") };
         let (whole, part) = (self.folder.join(&name), self.folder.join(format!("{name}.part")));
-        let saved = captioned(&decode_rgb(file)?, named).save_with_format(&part, image::ImageFormat::Png);
+        let saved = draw(&decode_rgb(file)?).save_with_format(&part, image::ImageFormat::Png);
         saved.map_err(|why| Error::input(format!("cannot be written: {why}")).file(&whole))?;
         std::fs::rename(&part, &whole).map_err(|why| Error::unwritable(&whole, &why))?;
         Ok(whole)

