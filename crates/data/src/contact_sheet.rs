@@ -3,14 +3,13 @@
 use embedded_graphics::mono_font::MonoFont;
 use embedded_graphics::mono_font::iso_8859_1::FONT_7X13;
 use embedded_graphics::pixelcolor::{Rgb888, RgbColor};
-use embedded_graphics::prelude::{Dimensions, Point, Size};
-use embedded_graphics::primitives::{
-    Circle, Primitive, PrimitiveStyle, PrimitiveStyleBuilder, Rectangle, StrokeAlignment,
-};
+use embedded_graphics::prelude::Point;
+use embedded_graphics::primitives::{Circle, Primitive, PrimitiveStyleBuilder};
 use image::{RgbImage, imageops};
 use kiln_core::Object;
 
 use crate::Sample;
+use crate::boxed::class_colour;
 use crate::canvas::{Canvas, fitting, width_of};
 
 const FONT: MonoFont<'_> = FONT_7X13;
@@ -119,17 +118,6 @@ fn tint(image: &mut RgbImage, objects: &[Object]) {
     }
 }
 
-/// A bright colour a class; neighbours differ much, since hues are a golden section of the circle apart.
-fn class_colour(class: usize) -> Rgb888 {
-    let hue = (class as f32 * 0.618_034).fract() * 6.0;
-    let channel = |shift: f32| {
-        let distance = ((hue + shift).rem_euclid(6.0) - 3.0).abs();
-        let value = (distance - 1.0).clamp(0.0, 1.0);
-        (255.0 * (0.2 + 0.8 * value)) as u8
-    };
-    Rgb888::new(channel(0.0), channel(4.0), channel(2.0))
-}
-
 impl Canvas {
     /// Text centred in `width` pixels from `left`.
     fn label(&mut self, text: &str, left: i32, top: i32, width: i32) {
@@ -139,17 +127,8 @@ impl Canvas {
 
     fn outline(&mut self, object: &Object, [across, down]: [f32; 2]) {
         let place = |x: f32, y: f32| Point::new((x * across).round() as i32, (y * down).round() as i32);
-        let (b, colour) = (object.bounding_box, class_colour(object.class));
-        let last = self.bounding_box().size - Size::new(1, 1);
-        let last = Point::new(last.width as i32, last.height as i32);
-        let frame = Rectangle::with_corners(
-            place(b.x1, b.y1).component_min(last),
-            place(b.x2, b.y2).component_min(last),
-        );
-        // A dark line around the bright one: seen on every background.
-        self.add(frame.offset(1).into_styled(PrimitiveStyle::with_stroke(Rgb888::BLACK, 1)));
-        let style = PrimitiveStyleBuilder::new().stroke_color(colour).stroke_width(2);
-        self.add(frame.into_styled(style.stroke_alignment(StrokeAlignment::Inside).build()));
+        let (colour, scale) = (class_colour(object.class), [across, down]);
+        self.frame(&object.bounding_box.scaled(scale), colour, 2);
         for keypoint in object.keypoints.iter().filter(|keypoint| keypoint.labelled) {
             let style = PrimitiveStyleBuilder::new().stroke_color(Rgb888::BLACK).stroke_width(1);
             let style = if keypoint.visible { style.fill_color(colour) } else { style };
@@ -210,15 +189,5 @@ mod tests {
         assert_eq!(sheet.height(), 12 + (128 + 4 + 3 * 13 + 12) + (128 + 4 + 13 + 12));
         let second = 12 + 128 + 4 + 3 * 13 + 12;
         assert_eq!(sheet.get_pixel(12, second), samples[2].0.image.get_pixel(0, 0));
-    }
-
-    #[test]
-    fn neighbouring_classes_have_different_colours() {
-        for class in 0..20 {
-            let (a, b) = (class_colour(class), class_colour(class + 1));
-            let distance =
-                a.r().abs_diff(b.r()) as u32 + a.g().abs_diff(b.g()) as u32 + a.b().abs_diff(b.b()) as u32;
-            assert!(distance > 150, "classes {class} and {} look alike", class + 1);
-        }
     }
 }

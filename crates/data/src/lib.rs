@@ -3,6 +3,7 @@
 mod anchors;
 mod archive;
 mod batching;
+mod boxed;
 mod canvas;
 mod caption;
 mod catalog;
@@ -21,6 +22,7 @@ mod workers;
 
 pub use anchors::Anchors;
 pub use batching::Batching;
+pub use boxed::{boxed, class_colour};
 pub use canvas::{Canvas, width_of};
 pub use caption::captioned;
 pub use catalog::{Layout, Normalization, Opened, Roots, describe, open};

@@ -215,7 +215,7 @@ mod tests {
                 manifest.splits.iter().map(|split| (split.name.as_str(), split.items)).collect();
             assert_eq!(found, splits, "{name}");
             assert_eq!(manifest.classes.len(), classes, "{name}");
-            assert_eq!(manifest.items(), splits.iter().map(|(_, items)| items).sum());
+            assert_eq!(manifest.items(), splits.iter().map(|(_, items)| items).sum::<usize>());
         }
     }
 

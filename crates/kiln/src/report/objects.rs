@@ -171,7 +171,7 @@ fn table(classes: &[ClassCurve]) -> String {
     let mut text = format!(
         "<details{open}>\n<summary>Average precision of the classes{order}</summary>\n<div class=\"scroll\">\n\
          <table class=\"classes\">\n<thead><tr><th>class</th><th>objects</th><th>AP</th><th>AP50</th><th>best F1</th>\
-         <th>at a score of</th></tr></thead>\n<tbody>\n"
+         <th>at score</th></tr></thead>\n<tbody>\n"
     );
     for class in rows {
         let there = |value: f64| if class.objects > 0 { value } else { f64::NAN };

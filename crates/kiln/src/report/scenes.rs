@@ -9,8 +9,8 @@ use super::samples::reduced;
 
 /// A larger image is reduced to this, so that the page stays small.
 const LARGEST: u32 = 480;
-/// The longer side of a drawing, in its own units: letters and lines are equally large in all.
-const SIDE: f64 = 320.0;
+/// The width of a drawing, in its own units: all are equally wide on the page, so that their letters are equally large.
+const WIDTH: f64 = 300.0;
 /// A smaller image is magnified with hard pixels, as the network sees it.
 const SMALL: u32 = 160;
 const FONT: f64 = 11.0;
@@ -115,7 +115,8 @@ pub fn section(worst: &[Scene], best: &[Scene], least_score: f64) -> String {
 }
 
 fn card(text: &mut String, scene: &Scene) {
-    let _ = write!(text, "<li>{}<p><b>F1 {}</b> {}</p>", drawing(scene), percent(scene.f1, 0), counts(scene));
+    let _ =
+        write!(text, "<li>{}<p><b>F1 {}</b>: {}</p>", drawing(scene), percent(scene.f1, 0), counts(scene));
     let missed = scene.truths.iter().filter(|truth| truth.fate == Fate::Missed);
     list(text, "missed", missed.map(|truth| truth.name.clone()).collect());
     for (verdict, word) in [(Verdict::Wrong, "not there"), (Verdict::Doubled, "found twice")] {
@@ -166,7 +167,7 @@ fn drawing(scene: &Scene) -> String {
     let longest = width.max(height);
     let small = if longest > LARGEST { reduced(&scene.image, LARGEST) } else { scene.image.clone() };
     let Some(address) = jpeg(small) else { return "<p class=\"note\">an image without pixels</p>".into() };
-    let scale = SIDE / f64::from(longest);
+    let scale = WIDTH / f64::from(width);
     let size = [f64::from(width) * scale, f64::from(height) * scale];
     let pixels = if longest < SMALL { " class=\"pixels\"" } else { "" };
     let mut text = format!(
@@ -196,6 +197,8 @@ fn drawing(scene: &Scene) -> String {
         let title = format!("{mark}{} {}", detection.name, percent(detection.score, 0));
         let place = place(detection.edges);
         text.push_str(&outline(place, class, &title));
+        // Where a surer one has its name at the head.
+        let place = if detection.verdict == Verdict::Doubled { foot(place) } else { place };
         tag(&mut words, place, size, class, &title);
     }
     for truth in &scene.truths {
@@ -207,9 +210,7 @@ fn drawing(scene: &Scene) -> String {
         };
         text.push_str(&outline(place, class, &title));
         if truth.fate == Fate::Missed {
-            let [x, y, width, height] = place;
-            // At the foot of its box: detections have theirs at the head.
-            tag(&mut words, [x, y + height + FONT + 4.0, width, 0.0], size, "missing", &title);
+            tag(&mut words, foot(place), size, "missing", &title);
         }
     }
     text + &words + "</svg>\n"
@@ -222,6 +223,11 @@ fn outline([x, y, width, height]: [f64; 4], class: &str, title: &str) -> String 
     format!(
         "<g class=\"outline {class}\">{title}<rect class=\"under\" {box_}/><rect class=\"over\" {box_}/></g>\n"
     )
+}
+
+/// The place under a box: a name over its upper edge is under the box.
+fn foot([x, y, width, height]: [f64; 4]) -> [f64; 4] {
+    [x, y + height + FONT + 4.0, width, 0.0]
 }
 
 /// A name over the upper edge of a box, or under it where there is no room, and never beyond the image.
