@@ -35,7 +35,7 @@ pub(crate) fn preprocessing(entry: &Entry, file: &Path) -> Preprocessing {
     use Interpolation::{Bicubic, Bilinear};
     let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let [_, _, size, _] = entry.input();
-    let (resize, interpolation, (mean, std)) = match (&entry.architecture, entry.name) {
+    let (resize, interpolation, (mean, std)) = match (&entry.architecture, &*entry.name) {
         // akamaster's; all others for CIFAR-10 as chenyaofo's.
         (A::CifarResNet(CifarResNetConfig { shortcut: Shortcut::Padded, .. }), _) => {
             (size, Bilinear, IMAGENET)

@@ -103,7 +103,7 @@ fn of_run(path: &PathBuf, args: &Args, roots: &Roots, device: &Device) -> Result
     let (images, pipeline) = prepared.test;
     let data = prepared.experiment.data;
     Ok(Candidate {
-        model: prepared.entry.name.into(),
+        model: prepared.entry.name.to_string(),
         data: data.name,
         split: data.test_split,
         network,

@@ -109,7 +109,8 @@ pub fn filled(
     match dict.classes(entry) {
         Some(found) if found != classes => {
             let (network, _) = load_backbone(network, entry, dict, file)?;
-            let layer = entry.classifier_keys()[0].trim_end_matches('.');
+            let layers = entry.classifier_keys();
+            let layer = layers[0].trim_end_matches('.');
             eprintln!(
                 "note: {}: `{layer}` tells {found} classes apart; a fresh one for {classes} is in its place",
                 file.display()
