@@ -42,7 +42,7 @@ pub(crate) fn preprocessing(entry: &Entry, file: &Path) -> Preprocessing {
         let ((mean, std), fit, interpolation) = (PLAIN, config.fit(), Interpolation::BilinearAliased);
         return Preprocessing { resize: size, size, fit, interpolation, mean, std, classes: Vec::new() };
     }
-    let (resize, interpolation, (mean, std)) = match (&entry.architecture, entry.name) {
+    let (resize, interpolation, (mean, std)) = match (&entry.architecture, &*entry.name) {
         // akamaster's; all others for CIFAR-10 as chenyaofo's.
         (A::CifarResNet(CifarResNetConfig { shortcut: Shortcut::Padded, .. }), _) => {
             (size, Bilinear, IMAGENET)

@@ -1,5 +1,8 @@
 //! The models by name, one row each.
 
+use std::borrow::Cow;
+use std::path::Path;
+
 use kiln_alexnet::{self as alexnet, AlexNetConfig};
 use kiln_core::{Error, Result, nearest};
 use kiln_densenet::{self as densenet, Activations};
@@ -135,7 +138,7 @@ const ULTRALYTICS: &str = "Ultralytics";
 const YOLO_V4: YoloV4Config = YoloV4Config { num_classes: 80 };
 
 const fn row(name: &'static str, params: usize, published: Option<Published>, architecture: A) -> Entry {
-    Entry { name, params, published, architecture }
+    Entry { name: Cow::Borrowed(name), params, published, architecture }
 }
 
 const fn published(top1: f64, top5: f64, source: &'static str) -> Option<Published> {
@@ -248,10 +251,21 @@ const fn yolo_v8(scale: Scale) -> A {
 /// A name that is not in the registry; the nearest one is suggested.
 pub fn find(name: &str) -> Result<&'static Entry> {
     REGISTRY.iter().find(|entry| entry.name == name).ok_or_else(|| {
-        let near = nearest(name, REGISTRY.iter().map(|entry| entry.name));
+        let near = nearest(name, REGISTRY.iter().map(|entry| &*entry.name));
         Error::input(format!("unknown model `{name}`")).hint(match near {
             Some(near) => format!("did you mean `{near}`?"),
             None => "`kiln models` lists them".to_string(),
         })
     })
+}
+
+/// The model of a name, or of a Darknet cfg: what ends in `.cfg` is the path of one.
+///
+/// # Errors
+/// A name that is not in the registry; a cfg that cannot be read, or in which there is a mistake.
+pub fn find_or_read(model: &str) -> Result<Entry> {
+    match Path::new(model).extension() {
+        Some(extension) if extension == "cfg" => Entry::of_cfg(Path::new(model)),
+        _ => find(model).cloned(),
+    }
 }

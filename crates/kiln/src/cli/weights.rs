@@ -124,7 +124,7 @@ fn convert(file: &Path, out: &Path, entry: Option<&Entry>, output: &Output) -> R
         (dict.tensors.len(), dict.tensors.values().map(|(_, values)| values.len()).sum());
     output.answer(
         &format!("{}: {tensors} tensors, {} numbers", out.display(), thousands(numbers)),
-        json!({"file": out, "tensors": tensors, "numbers": numbers, "model": entry.map(|entry| entry.name)}),
+        json!({"file": out, "tensors": tensors, "numbers": numbers, "model": entry.map(|entry| &entry.name)}),
     );
     Ok(ExitCode::SUCCESS)
 }

@@ -269,13 +269,13 @@ impl Prepared {
 }
 
 fn entry(source: &Source, model: &ModelFile) -> Result<Entry> {
-    let entry = kiln_zoo::find(&model.name).map_err(|error| placed(source, "model.name", &error))?;
+    let entry = kiln_zoo::find_or_read(&model.name).map_err(|error| placed(source, "model.name", &error))?;
     match model.save_memory {
         Some(true) => entry.saving_memory().ok_or_else(|| {
             let error = source.reject("model.save_memory", format!("{} keeps all that it needs", entry.name));
             error.hint("DenseNets can save memory")
         }),
-        _ => Ok(entry.clone()),
+        _ => Ok(entry),
     }
 }
 
