@@ -1,5 +1,6 @@
 //! What the networks are built of.
 
+use burn::module::Param;
 use burn::prelude::*;
 use kiln_nn::{
     BatchNorm, BatchNormConfig, Conv2d, Conv2dConfig, KAIMING_FAN_IN, MaxPool2d, PaddingConfig2d, add,
@@ -109,6 +110,14 @@ pub fn darknet_pool(size: usize, stride: usize, padding: usize) -> MaxPool2d {
 /// The last layer of a head: a number for each of `width` channels in every cell.
 pub fn output(channels: [usize; 2], device: &Device) -> Conv2d {
     conv(channels, 1, 1).with_bias(true).init(device)
+}
+
+/// The last layer of a head whose biases begin at `bias(channel)`, so that it does not first have to learn how rare objects are (Lin
+/// et al. 2017, "Focal loss for dense object detection", Section 4.1).
+pub fn output_from(channels: [usize; 2], bias: impl Fn(usize) -> f64, device: &Device) -> Conv2d {
+    let values: Vec<f32> = (0..channels[1]).map(|channel| bias(channel) as f32).collect();
+    let bias = Param::from_tensor(Tensor::<1>::from_data(values.as_slice(), device));
+    Conv2d { bias: Some(bias), ..output(channels, device) }
 }
 
 /// x, y, width, height and objectness, as the maps of a level with anchors have them.
@@ -276,7 +285,6 @@ pub fn focus(x: Tensor<4>) -> Tensor<4> {
 
 #[cfg(test)]
 mod tests {
-    use burn::module::Param;
     use burn::tensor::{Distribution, Tolerance};
 
     use super::*;
