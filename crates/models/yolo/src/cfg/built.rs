@@ -7,7 +7,7 @@ use super::{Cfg, Convolution, Head, Layer};
 use crate::block::Activation;
 
 /// Sections that are layers.
-const LAYERS: [&str; 13] = [
+const LAYERS: [&str; 14] = [
     "convolutional",
     "conv",
     "maxpool",
@@ -21,6 +21,7 @@ const LAYERS: [&str; 13] = [
     "region",
     "yolo",
     "dropout",
+    "cost",
 ];
 
 /// Keys of any layer that only training asks for.
