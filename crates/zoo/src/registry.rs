@@ -183,18 +183,25 @@ const fn googlenet(version: googlenet::Version) -> A {
 }
 
 const fn resnet(depth: resnet::Depth, kind: Kind) -> A {
-    let (version, stem) = (Version::V15, resnet::Stem::ImageNet);
-    A::ResNet(ResNetConfig { depth, kind, version, stem, num_classes: 1000 })
+    any_resnet(depth, kind, Version::V15, resnet::Stem::ImageNet, 1000)
 }
 
 const fn resnet_v1(depth: resnet::Depth) -> A {
-    let (version, stem) = (Version::V1, resnet::Stem::ImageNet);
-    A::ResNet(ResNetConfig { depth, kind: Kind::Plain, version, stem, num_classes: 1000 })
+    any_resnet(depth, Kind::Plain, Version::V1, resnet::Stem::ImageNet, 1000)
 }
 
 const fn cifar_stem(depth: resnet::Depth) -> A {
-    let (version, stem) = (Version::V15, resnet::Stem::Cifar);
-    A::ResNet(ResNetConfig { depth, kind: Kind::Plain, version, stem, num_classes: 10 })
+    any_resnet(depth, Kind::Plain, Version::V15, resnet::Stem::Cifar, 10)
+}
+
+const fn any_resnet(
+    depth: resnet::Depth,
+    kind: Kind,
+    version: Version,
+    stem: resnet::Stem,
+    num_classes: usize,
+) -> A {
+    A::ResNet(ResNetConfig { depth, kind, version, stem, dilated_stages: 0, narrower: 1, num_classes })
 }
 
 const fn resnet_v2(depth: resnet::Depth) -> A {
