@@ -160,7 +160,8 @@ impl Pickle {
     pub fn key_length(&self, value: Value) -> usize {
         match value {
             Value::Text(text) => text.length as usize,
-            _ => i64::MIN.to_string().len(),
+            // Of the longest integer, with its sign.
+            _ => 20,
         }
     }
 
