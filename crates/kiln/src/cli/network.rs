@@ -74,16 +74,8 @@ impl NetworkArgs {
             preprocessing.classes.clear();
         }
         takes(&entry, classes, [preprocessing.size; 2], false)?;
-        let network = match self.partial {
-            true => {
-                let (network, misfit) = load_partial(entry.model(classes, device), &entry, dict, file)?;
-                if !misfit.is_empty() {
-                    eprintln!("note: {}: not all of it fits {}: {misfit}", file.display(), entry.name);
-                }
-                network
-            }
-            false => filled(&entry, dict, classes, file, device)?,
-        };
+        let fill = if self.partial { filled_in_part } else { filled };
+        let network = fill(&entry, dict, classes, file, device)?;
         Ok(Loaded { entry, network, classes, preprocessing })
     }
 }
@@ -108,6 +100,24 @@ pub fn filled(entry: &Entry, dict: StateDict, classes: usize, file: &Path, devic
         }
         _ => load(network, entry, dict, file),
     }
+}
+
+/// A model with what fits of the weights of a file; all else stays fresh, and standard error says what.
+///
+/// # Errors
+/// Nothing fits.
+pub fn filled_in_part(
+    entry: &Entry,
+    dict: StateDict,
+    classes: usize,
+    file: &Path,
+    device: &Device,
+) -> Result<Model> {
+    let (network, misfit) = load_partial(entry.model(classes, device), entry, dict, file)?;
+    if !misfit.is_empty() {
+        eprintln!("note: {}: not all of it fits {}: {misfit}", file.display(), entry.name);
+    }
+    Ok(network)
 }
 
 /// `0.485,0.456,0.406`, or one number for all three.
