@@ -5,6 +5,7 @@
 pub mod batch_size;
 pub mod cli;
 pub mod coco;
+pub mod detection_report;
 pub mod evaluation;
 pub mod experiment;
 pub mod goal;

@@ -22,6 +22,8 @@ pub enum Look {
     Pale,
     /// A line with a dot at every point.
     Dots,
+    /// A heavy line.
+    Bold,
 }
 
 /// A named line.
@@ -198,6 +200,7 @@ impl Look {
     fn class(self) -> &'static str {
         match self {
             Self::Pale => "pale",
+            Self::Bold => "line bold",
             Self::Line | Self::Dots => "line",
         }
     }

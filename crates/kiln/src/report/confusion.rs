@@ -13,14 +13,23 @@ const COUNTED: usize = 20;
 const DRAWN: usize = 30;
 const PAIRS: usize = 8;
 
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// Whole images.
+    Images,
+    /// Objects and what is found of them; the last class is the background.
+    Objects,
+}
+
 /// A class's figures.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClassFigures {
-    /// How many images are of this class.
+    /// How many images, or objects, are of this class.
     pub support: u64,
-    /// Of the images taken for this class, the share that is; none if none was.
+    /// Of what was taken for this class, the share that is; none if nothing was.
     pub precision: Option<f64>,
-    /// Of the images of this class, the share taken for it; none if there is none.
+    /// Of what is of this class, the share taken for it; none if there is none.
     pub recall: Option<f64>,
     /// The harmonic mean of both, 2 right / (support + taken for it); none if neither is known.
     pub f1: Option<f64>,
@@ -68,7 +77,7 @@ impl Confusion {
 }
 
 /// The section of the page.
-pub fn section(confusion: &Confusion) -> String {
+pub fn section(confusion: &Confusion, subject: Subject) -> String {
     let mut text = String::from("<section>\n<h2>What is taken for what</h2>\n");
     if confusion.classes.is_empty() {
         text.push_str("<p>There are no classes.</p>\n</section>\n");
@@ -78,15 +87,23 @@ pub fn section(confusion: &Confusion) -> String {
     let _ = writeln!(text, "<div class=\"{}\">", if crowded { "stacked" } else { "beside" });
     let wide = if crowded { " wide" } else { "" };
     let _ = writeln!(text, "<figure>\n<div class=\"scroll\">\n<div class=\"matrix{wide}\">");
-    text.push_str(&matrix(confusion));
+    text.push_str(&matrix(confusion, subject));
     text.push_str("</div>\n</div>\n");
     text.push_str(&key());
-    text.push_str(
-        "<figcaption>The confusion matrix. A row is a true class, a column what its images were taken for. Colour is the \
-         share of the row, small shares made visible.</figcaption>\n</figure>\n<div>\n",
+    let meaning = match subject {
+        Subject::Images => "A row is a true class, a column what its images were taken for.",
+        Subject::Objects => {
+            "A row is a true class, a column what its objects were taken for. The last column has objects that were not found, \
+             the last row what was found where there is no object."
+        }
+    };
+    let _ = write!(
+        text,
+        "<figcaption>The confusion matrix. {meaning} Colour is the share of the row, small shares made visible.</figcaption>\n\
+         </figure>\n<div>\n"
     );
-    text.push_str(&pairs(confusion));
-    text.push_str(&table(confusion));
+    text.push_str(&pairs(confusion, subject));
+    text.push_str(&table(confusion, subject));
     text.push_str("</div>\n</div>\n</section>\n");
     text
 }
@@ -96,7 +113,7 @@ fn strength(share: f64) -> f64 {
     if share > 0.0 { 0.08 + 0.92 * share.min(1.0).powf(0.6) } else { 0.0 }
 }
 
-fn matrix(confusion: &Confusion) -> String {
+fn matrix(confusion: &Confusion, subject: Subject) -> String {
     let classes = confusion.classes.len();
     let (cell, font, letters) = match classes {
         0..=12 => (30.0, 11.0, 12),
@@ -117,7 +134,7 @@ fn matrix(confusion: &Confusion) -> String {
     );
     let _ = writeln!(text, "<g font-size=\"{font}\">");
     if classes <= DRAWN {
-        cells(&mut text, confusion, gutter, cell);
+        cells(&mut text, confusion, subject, [gutter, cell]);
     } else if let Some(picture) = picture(confusion) {
         let _ = writeln!(
             text,
@@ -158,7 +175,24 @@ fn matrix(confusion: &Confusion) -> String {
     text
 }
 
-fn cells(text: &mut String, confusion: &Confusion, gutter: f64, cell: f64) {
+/// What a cell counts, its names between two marks.
+fn said(
+    confusion: &Confusion,
+    subject: Subject,
+    truth: usize,
+    predicted: usize,
+    [open, close]: [&str; 2],
+) -> String {
+    let name = |class: usize| format!("{open}{}{close}", escape(&confusion.classes[class]));
+    let background = confusion.classes.len() - 1;
+    match subject {
+        Subject::Objects if predicted == background => format!("{} not found", name(truth)),
+        Subject::Objects if truth == background => format!("{} where there is none", name(predicted)),
+        _ => format!("{} taken for {}", name(truth), name(predicted)),
+    }
+}
+
+fn cells(text: &mut String, confusion: &Confusion, subject: Subject, [gutter, cell]: [f64; 2]) {
     let classes = confusion.classes.len();
     for truth in 0..classes {
         for predicted in 0..classes {
@@ -171,10 +205,9 @@ fn cells(text: &mut String, confusion: &Confusion, gutter: f64, cell: f64) {
             let class = if truth == predicted { "right" } else { "wrong" };
             let _ = write!(
                 text,
-                "<g><title>{} taken for {}: {count} ({})</title><rect class=\"{class}\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" \
+                "<g><title>{}: {count} ({})</title><rect class=\"{class}\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" \
                  height=\"{:.1}\" fill-opacity=\"{strength:.2}\"/>",
-                escape(&confusion.classes[truth]),
-                escape(&confusion.classes[predicted]),
+                said(confusion, subject, truth, predicted, ["", ""]),
                 percent(confusion.share(truth, predicted), 1),
                 x + 0.75,
                 y + 0.75,
@@ -229,41 +262,62 @@ fn key() -> String {
     text
 }
 
-fn pairs(confusion: &Confusion) -> String {
+fn pairs(confusion: &Confusion, subject: Subject) -> String {
     let mistakes = confusion.mistakes();
-    let all: u64 = (0..confusion.classes.len()).map(|class| confusion.support(class)).sum();
-    let wrong: u64 = mistakes.iter().map(|(.., count)| count).sum();
-    if all == 0 {
-        return "<p>No test image was counted.</p>\n".into();
+    // What is found where there is nothing is no object that was taken for another.
+    let true_classes = confusion.classes.len() - usize::from(subject == Subject::Objects);
+    let all: u64 = (0..true_classes).map(|class| confusion.support(class)).sum();
+    let nowhere: u64 = (true_classes..confusion.classes.len()).map(|class| confusion.support(class)).sum();
+    let wrong = mistakes.iter().map(|(.., count)| count).sum::<u64>() - nowhere;
+    let (things, fate) = match subject {
+        Subject::Images => ("test images", "taken for another class"),
+        Subject::Objects => ("objects", "taken for another class or not found"),
+    };
+    if all + nowhere == 0 {
+        return match subject {
+            Subject::Images => "<p>No test image was counted.</p>\n".into(),
+            Subject::Objects => "<p>There is no object, and none was found.</p>\n".into(),
+        };
     }
     let Some((.., most)) = mistakes.first() else {
-        return format!("<p>None of the {} test images was taken for another class.</p>\n", grouped(all));
+        return format!("<p>None of the {} {things} was {fate}.</p>\n", grouped(all));
     };
     let mut text = format!(
-        "<h3>Most often confused</h3>\n<p>{} of {} test images were taken for another class ({}).</p>\n\
-         <ol class=\"pairs\">\n",
+        "<h3>Most often confused</h3>\n<p>{} of {} {things} were {fate} ({}).",
         grouped(wrong),
         grouped(all),
         percent(wrong as f64 / all as f64, 2)
     );
+    if subject == Subject::Objects {
+        let _ = write!(text, " Where there is no object, {} were found.", grouped(nowhere));
+    }
+    text.push_str("</p>\n<ol class=\"pairs\">\n");
     for (truth, predicted, count) in mistakes.iter().take(PAIRS) {
         let _ = writeln!(
             text,
-            "<li><span><b>{}</b> taken for <b>{}</b></span><span class=\"figure\">{} · {}</span><i class=\"bar wrong\" \
-             style=\"width:{:.1}%\"></i></li>",
-            escape(&confusion.classes[*truth]),
-            escape(&confusion.classes[*predicted]),
+            "<li><span>{}</span><span class=\"figure\">{} · {}</span><i class=\"bar wrong\" style=\"width:{:.1}%\"></i></li>",
+            said(confusion, subject, *truth, *predicted, ["<b>", "</b>"]),
             grouped(*count),
             percent(confusion.share(*truth, *predicted), 1),
             100.0 * *count as f64 / *most as f64
         );
     }
-    text.push_str("</ol>\n<p class=\"note\">How many images, and their share of the true class.</p>\n");
+    let note = match subject {
+        Subject::Images => "How many images, and their share of the true class.",
+        Subject::Objects => "How many, and their share of the true class; of what is nowhere, of all such.",
+    };
+    let _ = writeln!(text, "</ol>\n<p class=\"note\">{note}</p>");
     text
 }
 
-fn table(confusion: &Confusion) -> String {
+fn table(confusion: &Confusion, subject: Subject) -> String {
     let mut rows: Vec<(usize, ClassFigures)> = confusion.figures().into_iter().enumerate().collect();
+    let (title, things) = match subject {
+        Subject::Images => ("The classes one by one", "images"),
+        Subject::Objects => ("Precision and recall of the classes", "objects"),
+    };
+    // The background is no class.
+    rows.truncate(rows.len() - usize::from(subject == Subject::Objects));
     let many = rows.len() > COUNTED;
     if many {
         // Nobody reads a hundred rows: the worst come first.
@@ -271,8 +325,8 @@ fn table(confusion: &Confusion) -> String {
     }
     let (open, order) = if many { ("", ", the worst first") } else { (" open=\"open\"", "") };
     let mut text = format!(
-        "<details{open}>\n<summary>The classes one by one{order}</summary>\n<div class=\"scroll\">\n<table class=\"classes\">\n\
-         <thead><tr><th>class</th><th>images</th><th>precision</th><th>recall</th><th>F1</th></tr></thead>\n<tbody>\n"
+        "<details{open}>\n<summary>{title}{order}</summary>\n<div class=\"scroll\">\n<table class=\"classes\">\n\
+         <thead><tr><th>class</th><th>{things}</th><th>precision</th><th>recall</th><th>F1</th></tr></thead>\n<tbody>\n"
     );
     let share = |value: Option<f64>| percent(value.unwrap_or(f64::NAN), 1);
     for (class, figures) in rows {

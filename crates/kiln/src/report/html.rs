@@ -4,7 +4,8 @@ use std::io::Cursor;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use image::{DynamicImage, ImageFormat};
+use image::codecs::jpeg::JpegEncoder;
+use image::{DynamicImage, ImageFormat, RgbImage};
 
 /// Text that is safe between tags and within quoted attributes. Control characters, which neither HTML nor XML
 /// can hold, become the replacement character.
@@ -87,4 +88,15 @@ pub fn png(image: impl Into<DynamicImage>) -> Option<String> {
     }
     image.write_to(&mut bytes, ImageFormat::Png).ok()?;
     Some(format!("data:image/png;base64,{}", STANDARD.encode(bytes.into_inner())))
+}
+
+/// The photograph as a `data:` address that holds it as JPEG, a tenth of what it takes as PNG; none if it has no pixels.
+pub fn jpeg(image: RgbImage) -> Option<String> {
+    const QUALITY: u8 = 88;
+    let mut bytes = Vec::new();
+    if image.width() == 0 || image.height() == 0 {
+        return None;
+    }
+    image.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, QUALITY)).ok()?;
+    Some(format!("data:image/jpeg;base64,{}", STANDARD.encode(bytes)))
 }

@@ -11,11 +11,15 @@ mod curves;
 mod html;
 mod layers;
 mod live;
+#[cfg(test)]
+mod object_tests;
+mod objects;
 mod race;
 mod raster;
 mod rates;
 mod samples;
 mod scale;
+mod scenes;
 #[cfg(test)]
 mod tests;
 mod times;
@@ -26,11 +30,14 @@ use image::RgbImage;
 
 pub use anchors::anchors;
 pub use confusion::ClassFigures;
+use confusion::Subject;
 use html::{escape, fixed, percent};
 pub use layers::{Layer, Spread};
 pub use live::{Live, Mood, live_page, live_parts};
+pub use objects::{ClassCurve, ObjectReport};
 pub use race::{Race, RaceLine};
 pub use rates::{rates, rates_pixels};
+pub use scenes::{Fate, Scene, SceneDetection, SceneTruth, Verdict};
 pub use times::{PARTS, TimesRow};
 
 /// Everything the page says of a run.
@@ -50,6 +57,8 @@ pub struct Report {
     pub times: Vec<TimesRow>,
     /// What was taken for what, if the task is to tell classes apart.
     pub confusion: Option<Confusion>,
+    /// How well objects are found, if that is the task; `confusion` then counts objects, and its last class is the background.
+    pub objects: Option<ObjectReport>,
     /// Some test images with what the network said of them.
     pub samples: Samples,
     /// How the numbers of layers were distributed, in the network's order, if that was written down.
@@ -97,7 +106,8 @@ pub struct StepRow {
 pub struct Confusion {
     /// The names of the classes.
     pub classes: Vec<String>,
-    /// `counts[truth][predicted]`: how many images.
+    /// `counts[truth][predicted]`: how many images; or objects, where the last row has what was found and is not there, and the
+    /// last column what is there and was not found.
     pub counts: Vec<Vec<u64>>,
 }
 
@@ -133,10 +143,13 @@ pub fn render(report: &Report) -> String {
     body.push_str(&curves::section(&report.epochs, &report.steps));
     body.push_str(&epochs_table(&report.epochs));
     body.push_str(&times::section(&report.times));
+    report.objects.iter().for_each(|objects| body.push_str(&objects::section(objects)));
     if let Some(confusion) = &report.confusion {
-        body.push_str(&confusion::section(confusion));
+        let subject = if report.objects.is_some() { Subject::Objects } else { Subject::Images };
+        body.push_str(&confusion::section(confusion, subject));
     }
     body.push_str(&samples::section(&report.samples));
+    report.objects.iter().for_each(|objects| body.push_str(&objects::images(objects)));
     body.push_str(&layers::section(&report.layers));
     body.push_str(&repeat(report));
     page(&report.title, POLICY, "", &body)

@@ -70,6 +70,7 @@ impl Chart {
             let (colour, units) = match series.look {
                 Look::Pale => (mixed(colour, PAPER, 0.35), 0.8),
                 Look::Line | Look::Dots => (colour, 1.6),
+                Look::Bold => (colour, 2.6),
             };
             let finite = |point: &[f64; 2]| point.iter().all(|value| value.is_finite());
             for run in series.points.split(|point| !finite(point)) {

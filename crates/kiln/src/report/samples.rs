@@ -56,7 +56,8 @@ fn card(text: &mut String, sample: &SampleCard) {
 
 fn picture(sample: &SampleCard) -> String {
     let longest = sample.image.width().max(sample.image.height());
-    let address = if longest > LARGEST { png(reduced(&sample.image)) } else { png(sample.image.clone()) };
+    let address =
+        if longest > LARGEST { png(reduced(&sample.image, LARGEST)) } else { png(sample.image.clone()) };
     let class = if longest < SMALL { "pixels" } else { "smooth" };
     match address {
         Some(address) => {
@@ -69,8 +70,9 @@ fn picture(sample: &SampleCard) -> String {
     }
 }
 
-fn reduced(image: &RgbImage) -> RgbImage {
-    let scale = f64::from(LARGEST) / f64::from(image.width().max(image.height()));
+/// An image whose longer side is reduced to so many pixels.
+pub fn reduced(image: &RgbImage, longest: u32) -> RgbImage {
+    let scale = f64::from(longest) / f64::from(image.width().max(image.height()));
     let side = |length: u32| ((f64::from(length) * scale).round() as u32).max(1);
     thumbnail(image, side(image.width()), side(image.height()))
 }

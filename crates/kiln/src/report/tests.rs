@@ -7,7 +7,7 @@ use super::scale::{Scale, Spelling};
 use super::*;
 
 /// A run as it might have been: the loss falls, the rate warms up and follows a cosine, the accuracy rises.
-fn a_run(epochs: usize, classes: usize) -> Report {
+pub(super) fn a_run(epochs: usize, classes: usize) -> Report {
     let per_epoch = 120;
     let total = (epochs * per_epoch) as f64;
     let noise = |seed: usize| {
@@ -77,6 +77,7 @@ fn a_run(epochs: usize, classes: usize) -> Report {
         steps: steps.collect(),
         times: times.collect(),
         confusion: Some(Confusion { classes: (0..classes).map(name).collect(), counts: counts.collect() }),
+        objects: None,
         samples: Samples {
             right: (0..12).map(|index| card(index, 32, true)).collect(),
             wrong: (0..9).map(|index| card(index, 32, false)).collect(),
@@ -136,7 +137,7 @@ fn pages() -> Vec<(&'static str, Report)> {
     ]
 }
 
-fn parsed(page: &str) -> roxmltree::Document<'_> {
+pub(super) fn parsed(page: &str) -> roxmltree::Document<'_> {
     let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
     roxmltree::Document::parse_with_options(page, options).expect("the page is well-formed")
 }

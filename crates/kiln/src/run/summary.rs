@@ -59,6 +59,7 @@ pub fn write_report(
         steps: Steps::read(&run.file("steps.csv"))?,
         times: Pulse::read(&run.file("times.csv"))?,
         confusion: Some(confusion),
+        objects: None,
         samples,
         layers: Histograms::layers(&run.file("histograms.jsonl"))?,
         configuration: source.text(),

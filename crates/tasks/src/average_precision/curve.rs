@@ -50,10 +50,15 @@ impl Curve {
 
     /// Average precision as COCO has it: the mean over the recalls 0, 0.01, … 1.
     pub fn average_of_101(&self) -> f64 {
+        mean_of_101(self.at_101())
+    }
+
+    /// The best precision at the recalls 0, 0.01, … 1 or above: what [`average_of_101`](Self::average_of_101) is the mean of.
+    pub fn at_101(&self) -> [f64; 101] {
         let risen =
             |at: &usize| self.recall[*at] > at.checked_sub(1).map_or(0.0, |before| self.recall[before]);
         let mut found: Vec<f64> = (0..self.recall.len()).filter(risen).map(|at| self.precision[at]).collect();
-        average_of_101(&mut found, self.objects)
+        at_101(&mut found, self.objects)
     }
 
     /// The harmonic mean of precision and recall of the predictions whose score is at least `score`; 0 without any.
@@ -81,22 +86,28 @@ impl Curve {
 
 /// The mean over the recalls 0, 0.01, … 1 of the best precision there or above, of which `precision` has one for each
 /// object found. It is raised in place.
-///
-/// Between two objects that are found the precision only falls, so that these points are enough.
 pub(super) fn average_of_101(precision: &mut [f64], objects: usize) -> f64 {
+    mean_of_101(at_101(precision, objects))
+}
+
+fn mean_of_101(precision: [f64; 101]) -> f64 {
+    precision.iter().sum::<f64>() / 101.0
+}
+
+/// Between two objects that are found the precision only falls, so that one for each object found is enough.
+fn at_101(precision: &mut [f64], objects: usize) -> [f64; 101] {
     for at in (1..precision.len()).rev() {
         precision[at - 1] = precision[at - 1].max(precision[at]);
     }
-    let (mut sum, mut at) = (0.0, 0);
-    for hundredth in 0..=100 {
+    let mut at = 0;
+    std::array::from_fn(|hundredth| {
         // numpy's linspace, to the bit.
-        let least = f64::from(hundredth) * 0.01;
+        let least = hundredth as f64 * 0.01;
         while at < precision.len() && ((at + 1) as f64 / objects as f64) < least {
             at += 1;
         }
-        sum += precision.get(at).copied().unwrap_or(0.0);
-    }
-    sum / 101.0
+        precision.get(at).copied().unwrap_or(0.0)
+    })
 }
 
 #[cfg(test)]
@@ -124,6 +135,8 @@ mod tests {
         let hundred = (17.0 + 34.0 * 0.75 + 16.0 * 4.0 / 7.0 + 17.0 * 5.0 / 9.0) / 101.0;
         assert!((curve().average_of_101() - hundred).abs() < 1e-12);
         assert!((curve().average_of_101() - 0.604_824_768_2).abs() < 1e-10);
+        let raised = [16, 17, 50, 51, 66, 67, 83, 84].map(|hundredth| curve().at_101()[hundredth]);
+        assert_eq!(raised, [1.0, 0.75, 0.75, 4.0 / 7.0, 4.0 / 7.0, 5.0 / 9.0, 5.0 / 9.0, 0.0]);
     }
 
     #[test]
