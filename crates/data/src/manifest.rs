@@ -164,7 +164,9 @@ impl Manifest {
         }
         let others = manifest.classes_of.as_deref().map(|other| {
             let found = EMBEDDED.iter().find(|(known, ..)| *known == other).and_then(|(.., names)| *names);
-            found.ok_or_else(|| Error::input(format!("`classes_of`: no class names of `{other}` are built in")))
+            found.ok_or_else(|| {
+                Error::input(format!("`classes_of`: no class names of `{other}` are built in"))
+            })
         });
         match (names.or(others.transpose()?), manifest.classes.is_empty()) {
             (None, true) => return Err(Error::input("no class names").hint(NAMES)),

@@ -116,9 +116,7 @@ impl Head {
         let ramp = Param::from_tensor(ramp.reshape([1, BINS, 1, 1])).set_require_grad(false);
         Self {
             cv2: levels().map(|(input, _)| branch(input, sides, 4 * BINS, 1.0)).collect(),
-            cv3: levels()
-                .map(|(input, stride)| branch(input, classes, num_classes, rare(stride)))
-                .collect(),
+            cv3: levels().map(|(input, stride)| branch(input, classes, num_classes, rare(stride))).collect(),
             dfl: Dfl { conv: Ramp { weight: ramp } },
         }
     }
