@@ -27,6 +27,6 @@ pub use geometry::BoundingBox;
 pub use letterbox::{Letterbox, Letterboxing};
 pub use network::{Network, learnable_parameters, without_gradient};
 pub use overlap::Overlap;
-pub use prediction::{ClassProbability, Detection, Logits};
+pub use prediction::{ClassProbability, Detection, LabelLogits, Logits};
 pub use task::{Losses, Score, Task};
 pub use truth::{IGNORED, Keypoint, LabelMap, Mask, Object, Truth};

@@ -19,6 +19,21 @@ impl From<Tensor<2>> for Logits {
     }
 }
 
+/// What a segmenter says of a batch.
+#[derive(Debug, Clone)]
+pub struct LabelLogits {
+    /// `[batch, num_classes, height, width]`: a number a class for every pixel of the images.
+    pub main: Tensor<4>,
+    /// What auxiliary heads say while the network trains, each of the same shape.
+    pub auxiliary: Vec<Tensor<4>>,
+}
+
+impl From<Tensor<4>> for LabelLogits {
+    fn from(main: Tensor<4>) -> Self {
+        Self { main, auxiliary: Vec::new() }
+    }
+}
+
 /// A class and how probable it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClassProbability {

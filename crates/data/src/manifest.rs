@@ -10,7 +10,8 @@ use serde::Deserialize;
 type Embedded = (&'static str, &'static str, Option<&'static str>);
 
 /// What every build knows, so that the installed binary needs no folder `datasets/`.
-const EMBEDDED: [Embedded; 6] = [
+const EMBEDDED: [Embedded; 8] = [
+    ("bccd", include_str!("../../../datasets/bccd/manifest.toml"), None),
     (
         "cifar10",
         include_str!("../../../datasets/cifar10/manifest.toml"),
@@ -21,6 +22,7 @@ const EMBEDDED: [Embedded; 6] = [
         include_str!("../../../datasets/cifar100/manifest.toml"),
         Some(include_str!("../../../datasets/cifar100/classes.txt")),
     ),
+    ("coco", include_str!("../../../datasets/coco/manifest.toml"), None),
     (
         "coco128",
         include_str!("../../../datasets/coco128/manifest.toml"),
@@ -57,6 +59,8 @@ pub struct Manifest {
     /// front of a name there may be the name of the class's folder and a tab.
     #[serde(default)]
     pub classes: Vec<String>,
+    /// The data set whose class names they are, where it is another's: one that is built in.
+    pub classes_of: Option<String>,
     /// The folder of each class, where the data set is a folder of images.
     #[serde(skip)]
     pub folders: Vec<String>,
@@ -158,7 +162,13 @@ impl Manifest {
         if manifest.std.iter().any(|std| std.is_nan() || *std <= 0.0) {
             return Err(Error::input("`std` must be positive"));
         }
-        match (names, manifest.classes.is_empty()) {
+        let others = manifest.classes_of.as_deref().map(|other| {
+            let found = EMBEDDED.iter().find(|(known, ..)| *known == other).and_then(|(.., names)| *names);
+            found.ok_or_else(|| {
+                Error::input(format!("`classes_of`: no class names of `{other}` are built in"))
+            })
+        });
+        match (names.or(others.transpose()?), manifest.classes.is_empty()) {
             (None, true) => return Err(Error::input("no class names").hint(NAMES)),
             (Some(_), false) => return Err(Error::input("class names here and in `classes.txt`").hint(NAMES)),
             (None, false) => manifest.folders = manifest.classes.clone(),
@@ -206,6 +216,8 @@ mod tests {
             ("cifar100", 1, &[("train", 50_000), ("test", 10_000)], 100),
             ("imagenet", 0, &[("train", 1_281_167), ("val", 50_000)], 1_000),
             ("coco128", 0, &[("train2017", 128)], 80),
+            ("coco", 0, &[("train2017", 118_287), ("val2017", 5_000)], 80),
+            ("bccd", 0, &[("train", 205), ("val", 87), ("trainval", 292), ("test", 72)], 3),
         ];
         assert_eq!(rows.len(), EMBEDDED.len());
         for (name, files, splits, classes) in rows {
@@ -221,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_mistake_in_a_manifest_is_one_line_with_its_place() {
-        let text = EMBEDDED[5].1;
+        let text = EMBEDDED[7].1;
         let says = |text: &str| {
             let error = Manifest::parse("mnist", text, None).unwrap_err().to_string();
             assert!(!error.contains('\n'), "{error}");

@@ -46,6 +46,11 @@ fn loss_of(detector: &Detector) -> DetectionLoss {
         Detector::YoloV4(_) | Detector::YoloV4Tiny(_) => DetectionLoss::YoloV4,
         Detector::YoloV5(_) => DetectionLoss::YoloV5,
         Detector::YoloV8(_) => DetectionLoss::YoloV8,
+        Detector::Configured(network) => match network.version() {
+            2 => DetectionLoss::YoloV2,
+            4 => DetectionLoss::YoloV4,
+            _ => DetectionLoss::YoloV3,
+        },
     }
 }
 

@@ -23,6 +23,11 @@ pub fn conv(channels: [usize; 2], kernel: usize, stride: usize) -> Conv2dConfig 
         .with_bias(false)
 }
 
+/// A 3x3 convolution whose weights are `dilation` pixels apart and which keeps the size of its input, without bias.
+pub fn dilated(channels: [usize; 2], dilation: usize) -> Conv2dConfig {
+    conv(channels, 3, 1).with_dilation([dilation; 2]).with_padding(padded(dilation))
+}
+
 #[cfg(test)]
 mod tests {
     use burn::prelude::*;

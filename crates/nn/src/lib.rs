@@ -4,9 +4,11 @@
 //! a change in the models. Layers keep Burn's names: weight files are matched by them.
 
 mod bias;
+mod bilinear;
 mod conv;
 mod conv2d;
 mod conv_norm;
+mod conv_transpose2d;
 mod layer;
 mod linear;
 mod norm;
@@ -14,13 +16,17 @@ mod padding;
 mod pool;
 mod recompute;
 mod response_norm;
+mod shuffle;
 mod tap;
+mod unpool;
 mod upsample;
 
 pub use bias::constant_bias;
-pub use burn::nn::{Dropout, DropoutConfig, Initializer, PaddingConfig2d, Relu};
-pub use conv::{KAIMING_FAN_IN, KAIMING_FAN_OUT, conv, padded};
+pub use bilinear::{Corners, bilinear};
+pub use burn::nn::{Dropout, DropoutConfig, Identity, Initializer, PaddingConfig2d, Relu};
+pub use conv::{KAIMING_FAN_IN, KAIMING_FAN_OUT, conv, dilated, padded};
 pub use conv_norm::{conv_norm, conv_norm_add_relu, conv_norm_relu, conv_relu};
+pub use conv_transpose2d::{ConvTranspose2d, ConvTranspose2dConfig};
 pub use conv2d::{Conv2d, Conv2dConfig};
 pub use kiln_kernels::{
     add, add_relu, cat_channels, global_average, halves, hard_swish, interleave, leaky_relu, mish, relu,
@@ -35,5 +41,7 @@ pub use pool::{
 };
 pub use recompute::norm_relu_conv;
 pub use response_norm::{LocalResponseNorm, LocalResponseNormConfig};
+pub use shuffle::{pixel_shuffle, pixel_unshuffle};
 pub use tap::Tap;
+pub use unpool::max_unpool;
 pub use upsample::nearest;

@@ -4,8 +4,8 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, ModuleDisplay, Param};
 use burn::prelude::*;
 
-use crate::Initializer;
 use crate::tap::shown;
+use crate::{Conv2d, Conv2dConfig, Initializer};
 
 /// The settings of a [`Linear`].
 #[derive(Config, Debug)]
@@ -57,6 +57,22 @@ impl Linear {
         assert!(x.dims().ends_with(&[d_input]), "{:?} values for {d_input} features", x.dims());
         let x = kiln_kernels::linear(x, weight, self.bias.as_ref().map(|bias| bias.val()));
         shown(self.weight.id, x)
+    }
+
+    /// The convolution with a kernel of `side` times `side` pixels that says of every such square of a map what this layer
+    /// says of the square's values, channel after channel.
+    ///
+    /// # Panics
+    /// If the layer's features are no channels of squares of that side.
+    pub fn as_convolution(&self, side: usize) -> Conv2d {
+        let weight = self.weight.val();
+        let [input, output] = weight.dims();
+        assert_eq!(input % (side * side), 0, "{input} features of squares of side {side}");
+        let channels = input / (side * side);
+        let kernels = weight.transpose().reshape([output, channels, side, side]);
+        let fresh = Conv2dConfig::new([channels, output], [side; 2]).with_bias(false);
+        let bias = self.bias.as_ref().map(|bias| Param::from_tensor(bias.val()));
+        Conv2d { weight: Param::from_tensor(kernels), bias, ..fresh.init(&self.weight.val().device()) }
     }
 }
 

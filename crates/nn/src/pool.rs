@@ -3,6 +3,7 @@
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, ModuleDisplay};
 use burn::prelude::*;
+use burn::tensor::module::max_pool2d_with_indices;
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 
 use crate::{PaddingConfig2d, padding};
@@ -61,12 +62,24 @@ impl MaxPool2d {
     /// `[batch, channels, height, width]` to `[batch, channels, new height, new width]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
-        let options = MaxPoolOptions::new(self.kernel_size)
+        kiln_kernels::max_pool2d(x, self.options([height, width]))
+    }
+
+    /// The maxima, and where in its channel each of them is, counted row by row: what [`max_unpool`](crate::max_unpool) takes.
+    ///
+    /// # Shapes
+    /// `[batch, channels, height, width]` to twice `[batch, channels, new height, new width]`
+    pub fn forward_with_places(&self, x: Tensor<4>) -> (Tensor<4>, Tensor<4, Int>) {
+        let [_, _, height, width] = x.dims();
+        max_pool2d_with_indices(x, self.options([height, width]))
+    }
+
+    fn options(&self, size: [usize; 2]) -> MaxPoolOptions<2> {
+        MaxPoolOptions::new(self.kernel_size)
             .with_stride(self.stride)
-            .with_padding_pairs(padding::pairs(&self.padding, self.kernel_size, self.stride, [height, width]))
+            .with_padding_pairs(padding::pairs(&self.padding, self.kernel_size, self.stride, size))
             .with_dilation(self.dilation)
-            .with_ceil_mode(self.ceil_mode);
-        kiln_kernels::max_pool2d(x, options)
+            .with_ceil_mode(self.ceil_mode)
     }
 }
 

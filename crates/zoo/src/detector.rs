@@ -1,12 +1,13 @@
 //! Every object detector as one type, so that one loop trains them all.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use burn::prelude::*;
 use kiln_core::{Error, Network, Predictions, Result};
 use kiln_yolo::{
-    Edition, Neck, YoloV1, YoloV1Config, YoloV2, YoloV2Config, YoloV2Tiny, YoloV3, YoloV3Config, YoloV3Tiny,
-    YoloV4, YoloV4Config, YoloV4Tiny, YoloV5, YoloV5Config, YoloV8, YoloV8Config,
+    Cfg, Configured, Edition, Neck, YoloV1, YoloV1Config, YoloV2, YoloV2Config, YoloV2Tiny, YoloV3,
+    YoloV3Config, YoloV3Tiny, YoloV4, YoloV4Config, YoloV4Tiny, YoloV5, YoloV5Config, YoloV8, YoloV8Config,
 };
 
 use crate::{Entry, Fit, StateDict};
@@ -33,6 +34,8 @@ pub enum Detector {
     YoloV5(YoloV5),
     /// YOLO v8.
     YoloV8(YoloV8),
+    /// Any that a Darknet cfg describes.
+    Configured(Configured),
 }
 
 impl Network for Detector {
@@ -51,6 +54,7 @@ impl Network for Detector {
             Self::YoloV4Tiny(network) => network.forward(images),
             Self::YoloV5(network) => network.forward(images),
             Self::YoloV8(network) => network.forward(images),
+            Self::Configured(network) => network.forward(images),
         }
     }
 }
@@ -67,6 +71,7 @@ pub(crate) enum DetectorConfig {
     YoloV4Tiny(YoloV4Config),
     YoloV5(YoloV5Config),
     YoloV8(YoloV8Config),
+    Configured(Cfg),
 }
 
 use DetectorConfig as D;
@@ -80,6 +85,7 @@ impl DetectorConfig {
             D::YoloV4(_) | D::YoloV4Tiny(_) => "YOLO v4",
             D::YoloV5(_) => "YOLO v5",
             D::YoloV8(_) => "YOLO v8",
+            D::Configured(_) => "Darknet",
         }
     }
 
@@ -98,6 +104,7 @@ impl DetectorConfig {
             D::YoloV4Tiny(_) => Detector::YoloV4Tiny(YoloV4Config { num_classes }.init_tiny(device)),
             D::YoloV5(config) => Detector::YoloV5(YoloV5Config { num_classes, ..config }.init(device)),
             D::YoloV8(config) => Detector::YoloV8(YoloV8Config { num_classes, ..config }.init(device)),
+            D::Configured(cfg) => Detector::Configured(cfg.with_classes(num_classes).init(device)),
         }
     }
 
@@ -110,32 +117,43 @@ impl DetectorConfig {
             D::YoloV4(config) | D::YoloV4Tiny(config) => config.num_classes,
             D::YoloV5(config) => config.num_classes,
             D::YoloV8(config) => config.num_classes,
+            D::Configured(cfg) => cfg.num_classes,
         }
     }
 
-    /// The side of the images it was published for.
-    pub fn side(&self) -> usize {
-        match self {
+    /// Height and width of the images it was published for.
+    pub fn size(&self) -> [usize; 2] {
+        let side = match self {
+            D::Configured(cfg) => return cfg.size,
             D::YoloV1(_) => 448,
             D::YoloV2(_) | D::YoloV2Tiny(_) | D::YoloV3Tiny(_) | D::YoloV4Tiny(_) => 416,
             D::YoloV3(config) if config.neck == Neck::Pyramid => 416,
             D::YoloV3(_) | D::YoloV4(_) => 608,
             D::YoloV5(_) | D::YoloV8(_) => 640,
-        }
+        };
+        [side; 2]
     }
 
-    /// How an image becomes what it was published for: Darknet stretched images for v1 and, in the fork of v4, for v4.
+    /// How an image becomes what it was published for: Darknet stretched images for v1, and its fork that v4 comes from does so
+    /// unless told otherwise.
     pub fn fit(&self) -> Fit {
         match self {
-            D::YoloV1(_) | D::YoloV4(_) | D::YoloV4Tiny(_) => Fit::Stretch,
+            D::YoloV1(_) | D::YoloV4(_) | D::YoloV4Tiny(_) | D::Configured(_) => Fit::Stretch,
             D::YoloV2(_) | D::YoloV2Tiny(_) | D::YoloV3(_) | D::YoloV3Tiny(_) => Fit::DarknetLetterbox,
             D::YoloV5(_) | D::YoloV8(_) => Fit::Letterbox,
         }
     }
 
     /// The layers that a number of classes belongs to, as their weights' names begin.
-    pub fn class_keys(&self) -> &'static [&'static str] {
-        match self {
+    pub fn class_keys(&self) -> Vec<Cow<'static, str>> {
+        let keys: &[&str] = match self {
+            D::Configured(cfg) => {
+                let each = cfg.outputs().flat_map(|(index, _, normalized)| {
+                    let parts = if normalized { &["conv", "bn"][..] } else { &["conv"] };
+                    parts.iter().map(move |part| format!("layers.{index}.{part}.").into())
+                });
+                return each.collect();
+            }
             D::YoloV1(_) => &["fc."],
             D::YoloV2(_) | D::YoloV2Tiny(_) => &["out."],
             D::YoloV3(_) => &["p5.out.", "p4.out.", "p3.out."],
@@ -145,7 +163,8 @@ impl DetectorConfig {
             D::YoloV5(_) => &["head.0.", "head.1.", "head.2."],
             // As wide as there are classes, up to a hundred.
             D::YoloV8(_) => &["head.cv3.0.2.", "head.cv3."],
-        }
+        };
+        keys.iter().map(|key| Cow::Borrowed(*key)).collect()
     }
 
     /// Classes that a last layer of so many outputs tells apart.
@@ -160,6 +179,10 @@ impl DetectorConfig {
                 (outputs / 3).checked_sub(5)
             }
             D::YoloV8(_) => Some(outputs),
+            D::Configured(cfg) => {
+                let (_, anchors, _) = cfg.outputs().next()?;
+                (outputs / anchors).checked_sub(5)
+            }
         }
     }
 

@@ -1,25 +1,28 @@
 //! What is known of a model beside its network.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use burn::prelude::*;
 use kiln_alexnet::AlexNetConfig;
+use kiln_core::{Error, Result};
 use kiln_densenet::{Activations, DenseNetConfig};
 use kiln_googlenet::GoogLeNetConfig;
 use kiln_resnet::{CifarResNetConfig, CifarResNetV2Config, ResNetConfig, ResNetV2Config};
 use kiln_shufflenet::ShuffleNetV2Config;
 use kiln_vgg::VggConfig;
-use kiln_yolo::{CspDarknet53Classifier, Darknet19Classifier, Darknet53Classifier};
+use kiln_yolo::{Cfg, CspDarknet53Classifier, Darknet19Classifier, Darknet53Classifier};
 
 use crate::detector::DetectorConfig;
+use crate::formats::legible;
 use crate::known;
 use crate::{Classifier, Detector, Model, Preprocessing, StateDict};
 
-/// A model that can be asked for by name.
+/// A model that can be asked for by name, or that a Darknet cfg describes.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// What `--model` and a config's `name` take.
-    pub name: &'static str,
+    /// What `--model` and a config's `name` take: a name of the registry, or the path of a cfg.
+    pub name: Cow<'static, str>,
     /// Learnable parameters for [`num_classes`](Self::num_classes) classes, without auxiliary classifiers.
     pub params: usize,
     /// How good it was published to be.
@@ -72,6 +75,23 @@ pub(crate) enum Architecture {
 use Architecture as A;
 
 impl Entry {
+    /// The detector that a Darknet cfg describes, under the file's path as its name. Of how good it is nothing is known.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is no cfg, or has layers that are not known or do not fit each other: the line is named.
+    pub fn of_cfg(file: &Path) -> Result<Self> {
+        let bytes = std::fs::read(file).map_err(|why| Error::unreadable(file, &why))?;
+        let text =
+            String::from_utf8(bytes).map_err(|_| Error::input("no Darknet cfg: no text").file(file))?;
+        let cfg = Cfg::parse(&text).map_err(|error| legible(error).file(file))?;
+        Ok(Self {
+            name: file.display().to_string().into(),
+            params: cfg.parameters(),
+            published: None,
+            architecture: A::Detector(DetectorConfig::Configured(cfg)),
+        })
+    }
+
     /// The name of its family: one paper or one line of papers, one crate.
     pub fn family(&self) -> &'static str {
         match &self.architecture {
@@ -173,10 +193,13 @@ impl Entry {
     /// The input it was published for: `[batch, 3, height, width]`.
     pub fn input(&self) -> [usize; 4] {
         let side = match &self.architecture {
+            A::Detector(config) => {
+                let [height, width] = config.size();
+                return [1, 3, height, width];
+            }
             // The paper says 224, which its own layers do not fit; BVLC has 227.
             A::AlexNet(config) if config.version == kiln_alexnet::Version::Paper => 227,
             A::Darknet53 | A::CspDarknet53 => 256,
-            A::Detector(config) => config.side(),
             _ if self.is_for_cifar() => 32,
             _ => 224,
         };
@@ -194,8 +217,9 @@ impl Entry {
     }
 
     /// The layers that a number of classes belongs to, as their weights' names begin; the main classifier's first.
-    pub fn classifier_keys(&self) -> &'static [&'static str] {
-        match &self.architecture {
+    pub fn classifier_keys(&self) -> Vec<Cow<'static, str>> {
+        let keys: &[&str] = match &self.architecture {
+            A::Detector(config) => return config.class_keys(),
             A::AlexNet(_) => &["classifier.6."],
             A::Vgg(config) if config.head == kiln_vgg::Head::ImageNet => &["classifier.6."],
             A::Vgg(_) | A::DenseNet(..) | A::CifarDenseNet(..) => &["classifier."],
@@ -204,8 +228,8 @@ impl Entry {
             A::ResNet(_) | A::CifarResNet(_) | A::CifarResNetV2(_) | A::ShuffleNetV2(_) => &["fc."],
             A::Darknet19 => &["conv."],
             A::Darknet53 | A::CspDarknet53 => &["fc."],
-            A::Detector(config) => config.class_keys(),
-        }
+        };
+        keys.iter().map(|key| Cow::Borrowed(*key)).collect()
     }
 
     /// Our name of a weight that published files of this model name otherwise.
@@ -243,6 +267,6 @@ impl Entry {
     }
 
     pub(crate) fn is_for_cifar(&self) -> bool {
-        self.name.starts_with("cifar10-")
+        self.kind() == Kind::Classifier && self.name.starts_with("cifar10-")
     }
 }

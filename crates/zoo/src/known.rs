@@ -39,10 +39,11 @@ pub(crate) fn preprocessing(entry: &Entry, file: &Path) -> Preprocessing {
     let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let [_, _, size, _] = entry.input();
     if let A::Detector(config) = &entry.architecture {
-        let ((mean, std), fit, interpolation) = (PLAIN, config.fit(), Interpolation::BilinearAliased);
+        let ((mean, std), fit) = (PLAIN, config.fit());
+        let interpolation = if fit == Fit::Letterbox { Interpolation::BilinearAliased } else { Bilinear };
         return Preprocessing { resize: size, size, fit, interpolation, mean, std, classes: Vec::new() };
     }
-    let (resize, interpolation, (mean, std)) = match (&entry.architecture, entry.name) {
+    let (resize, interpolation, (mean, std)) = match (&entry.architecture, &*entry.name) {
         // akamaster's; all others for CIFAR-10 as chenyaofo's.
         (A::CifarResNet(CifarResNetConfig { shortcut: Shortcut::Padded, .. }), _) => {
             (size, Bilinear, IMAGENET)

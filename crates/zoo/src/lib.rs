@@ -1,6 +1,6 @@
 //! The registry of models, and weights in and out.
 //!
-//! A model is found by its name ([`find`]), built ([`Entry::init`]) and filled from a file ([`load`]); what belongs to
+//! A model is found by its name ([`find`]) or its cfg ([`find_or_read`]), built ([`Entry::init`]) and filled from a file ([`load`]); what belongs to
 //! a weight file (input size, mean, std, class names) travels with it ([`Preprocessing`]).
 
 mod class_names;
@@ -26,6 +26,6 @@ pub use golden::{Golden, Parity};
 pub use misfit::Misfit;
 pub use model::{Model, Output};
 pub use preprocessing::{Fit, Interpolation, Preprocessing};
-pub use registry::{REGISTRY, find};
+pub use registry::{REGISTRY, find, find_or_read};
 pub use state_dict::StateDict;
 pub use weights::{load, load_backbone, load_partial, plan, save, shapes};

@@ -57,7 +57,7 @@ impl Misfit {
 
     /// The error of weights that are to fit a model exactly and do not.
     pub fn refused(&self, entry: &Entry, file: &Path) -> Error {
-        let name = entry.name;
+        let name = &entry.name;
         Error::input(format!("not weights of {name}: {self}")).file(file).hint(format!(
             "`kiln weights inspect {} --model {name}` lists all of it; `--model` names another model",
             file.display()

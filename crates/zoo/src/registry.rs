@@ -1,5 +1,8 @@
 //! The models by name, one row each.
 
+use std::borrow::Cow;
+use std::path::Path;
+
 use kiln_alexnet::{self as alexnet, AlexNetConfig};
 use kiln_core::{Error, Result, nearest};
 use kiln_densenet::{self as densenet, Activations};
@@ -135,7 +138,7 @@ const ULTRALYTICS: &str = "Ultralytics";
 const YOLO_V4: YoloV4Config = YoloV4Config { num_classes: 80 };
 
 const fn row(name: &'static str, params: usize, published: Option<Published>, architecture: A) -> Entry {
-    Entry { name, params, published, architecture }
+    Entry { name: Cow::Borrowed(name), params, published, architecture }
 }
 
 const fn published(top1: f64, top5: f64, source: &'static str) -> Option<Published> {
@@ -180,18 +183,25 @@ const fn googlenet(version: googlenet::Version) -> A {
 }
 
 const fn resnet(depth: resnet::Depth, kind: Kind) -> A {
-    let (version, stem) = (Version::V15, resnet::Stem::ImageNet);
-    A::ResNet(ResNetConfig { depth, kind, version, stem, num_classes: 1000 })
+    any_resnet(depth, kind, Version::V15, resnet::Stem::ImageNet, 1000)
 }
 
 const fn resnet_v1(depth: resnet::Depth) -> A {
-    let (version, stem) = (Version::V1, resnet::Stem::ImageNet);
-    A::ResNet(ResNetConfig { depth, kind: Kind::Plain, version, stem, num_classes: 1000 })
+    any_resnet(depth, Kind::Plain, Version::V1, resnet::Stem::ImageNet, 1000)
 }
 
 const fn cifar_stem(depth: resnet::Depth) -> A {
-    let (version, stem) = (Version::V15, resnet::Stem::Cifar);
-    A::ResNet(ResNetConfig { depth, kind: Kind::Plain, version, stem, num_classes: 10 })
+    any_resnet(depth, Kind::Plain, Version::V15, resnet::Stem::Cifar, 10)
+}
+
+const fn any_resnet(
+    depth: resnet::Depth,
+    kind: Kind,
+    version: Version,
+    stem: resnet::Stem,
+    num_classes: usize,
+) -> A {
+    A::ResNet(ResNetConfig { depth, kind, version, stem, dilated_stages: 0, narrower: 1, num_classes })
 }
 
 const fn resnet_v2(depth: resnet::Depth) -> A {
@@ -248,10 +258,21 @@ const fn yolo_v8(scale: Scale) -> A {
 /// A name that is not in the registry; the nearest one is suggested.
 pub fn find(name: &str) -> Result<&'static Entry> {
     REGISTRY.iter().find(|entry| entry.name == name).ok_or_else(|| {
-        let near = nearest(name, REGISTRY.iter().map(|entry| entry.name));
+        let near = nearest(name, REGISTRY.iter().map(|entry| &*entry.name));
         Error::input(format!("unknown model `{name}`")).hint(match near {
             Some(near) => format!("did you mean `{near}`?"),
             None => "`kiln models` lists them".to_string(),
         })
     })
+}
+
+/// The model of a name, or of a Darknet cfg: what ends in `.cfg` is the path of one.
+///
+/// # Errors
+/// A name that is not in the registry; a cfg that cannot be read, or in which there is a mistake.
+pub fn find_or_read(model: &str) -> Result<Entry> {
+    match Path::new(model).extension() {
+        Some(extension) if extension == "cfg" => Entry::of_cfg(Path::new(model)),
+        _ => find(model).cloned(),
+    }
 }

@@ -52,7 +52,9 @@ impl StateDict {
     /// the name. What a Darknet file's numbers are is known when they are loaded into a model.
     ///
     /// A checkpoint's `state_dict` or `model` is entered, and what `DataParallel` and `torch.compile` put before every
-    /// name is dropped; 16- and 64-bit floats become 32-bit; integers (`num_batches_tracked`) are left out.
+    /// name is dropped; 16- and 64-bit floats become 32-bit; integers (`num_batches_tracked`) are left out. Of a whole
+    /// module that was pickled the tensors of its state dict are read, and nothing else; of two (YOLOv5's `ema` and `model`)
+    /// the average.
     ///
     /// # Errors
     /// A file that is missing, damaged, or of another kind.

@@ -70,7 +70,8 @@ pub fn load_backbone<M: Module>(
     dict: StateDict,
     file: &Path,
 ) -> Result<(M, Vec<String>)> {
-    let classifies = |name: &str| entry.classifier_keys().iter().any(|layer| name.starts_with(layer));
+    let layers = entry.classifier_keys();
+    let classifies = |name: &str| layers.iter().any(|layer| name.starts_with(&**layer));
     let dict = dict.laid_out(&network, file)?.renamed(entry);
     let mut dict = dict.without_anchors(entry, file)?;
     dict.tensors.retain(|name, _| !classifies(name));

@@ -65,12 +65,29 @@ fn zip(files: u64, [count, size, place]: [u64; 3]) -> Vec<u8> {
     bytes
 }
 
+/// An object with these attributes, which begins `}`; it is kept as value 9.
+fn object(attributes: &[u8]) -> Vec<u8> {
+    [b"cm\nM\n)\x81q\x09", attributes, b"b"].concat()
+}
+
+/// The attributes of a module without tensors whose modules are these.
+fn attributes(modules: &[u8]) -> Vec<u8> {
+    let text = |text: &str| [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
+    [b"}", &text("_parameters")[..], b"}s", &text("_buffers"), b"}s", &text("_modules"), modules, b"s"]
+        .concat()
+}
+
 #[test]
 fn files_that_ask_for_too_much_are_refused_in_one_line() {
     let nested: Vec<u8> = (0..40u8)
         // Each dictionary holds the one before it twice.
         .flat_map(|i| [b"}q", &[i + 1][..], b"K\0h", &[i], b"sK\x01h", &[i], b"s"].concat())
         .collect();
+    let doubled = (0..40u8).fold(object(&attributes(b"}")), |inner, index| {
+        // Each module holds the one before it twice.
+        let twice = [b"}K\0", &inner[..], &[b'q', 20 + index], b"sK\x01h", &[20 + index], b"s"].concat();
+        object(&attributes(&twice))
+    });
     let long_name = [b"X\0\0\x02\0", &b"abcd".repeat(0x8000)[..], b"q\0"].concat();
     let shape = |side: &[u8]| [b"(", side, side, b"t(K\0K\0t"].concat();
     let rows: Vec<(&str, Vec<u8>, &str)> = vec![
@@ -98,6 +115,43 @@ fn files_that_ask_for_too_much_are_refused_in_one_line() {
             "doubled dictionaries",
             legacy(&[b"}q\0", &nested[..], b".\x80\x02]."].concat()),
             "more than 16 dictionaries",
+        ),
+        ("objects", legacy(&filled(b"cm\nM\nq\x000", b"h\0)\x810")), "ends too early"),
+        ("sets", legacy(&filled(b"", b"\x8f0")), "times the file's size"),
+        (
+            "module in itself",
+            legacy(&[&object(&attributes(b"}X\x01\0\0\0ah\x09s"))[..], b".\x80\x02]."].concat()),
+            "more than 16 dictionaries",
+        ),
+        ("doubled modules", legacy(&[&doubled[..], b".\x80\x02]."].concat()), "more than 16 dictionaries"),
+        (
+            "one state of many objects",
+            legacy(
+                &[
+                    // Bytes that nobody keeps let the file have more memory.
+                    &filled(b"B\0\0\x20\0", b"a")[..],
+                    b"0}q\x05",
+                    &b"NNs".repeat(MEGABYTES / 16),
+                    b"0cm\nM\nq\x070}",
+                    &b"K\0h\x07)\x81h\x05bs".repeat(MEGABYTES / 64),
+                    b".\x80\x02].",
+                ]
+                .concat(),
+            ),
+            "times the file's size",
+        ),
+        (
+            "one long key of many numbers",
+            legacy(
+                &[
+                    &filled(b"X\0\0\x20\0", b"a")[..],
+                    b"q\x000}",
+                    &b"h\0Ns".repeat(MEGABYTES / 64),
+                    b".\x80\x02].",
+                ]
+                .concat(),
+            ),
+            "times the file's size",
         ),
         ("repeated number", tensor(&shape(b"J\0\0\0\x10")), "times the file's size"),
         ("repeated number", tensor(&shape(b"J\0\x40\0\0")), "times the file's size"),

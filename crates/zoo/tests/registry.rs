@@ -31,7 +31,7 @@ fn every_model_has_its_published_parameters() {
 fn names_are_written_once() {
     for (index, entry) in REGISTRY.iter().enumerate() {
         assert!(REGISTRY[..index].iter().all(|other| other.name != entry.name), "{}", entry.name);
-        assert_eq!(find(entry.name).unwrap().params, entry.params);
+        assert_eq!(find(&entry.name).unwrap().params, entry.params);
     }
 }
 

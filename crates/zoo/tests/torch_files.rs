@@ -4,9 +4,10 @@
 #![allow(clippy::unwrap_used)]
 
 use std::io::{Cursor, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use kiln_zoo::{StateDict, WeightFile};
+use burn::prelude::*;
+use kiln_zoo::{StateDict, WeightFile, find, load};
 use zip::write::SimpleFileOptions;
 
 fn text(text: &str) -> Vec<u8> {
@@ -69,6 +70,17 @@ fn saved(object: &[u8]) -> Vec<u8> {
 
 fn read(file: Vec<u8>) -> kiln_core::Result<StateDict> {
     WeightFile::new(Cursor::new(file)).and_then(StateDict::of)
+}
+
+/// A published file, where it is at hand.
+fn published(name: &str) -> Option<PathBuf> {
+    let mut places = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let file = places
+        .find_map(|place| Some(place.join("shared/data/weights").join(name)).filter(|file| file.is_file()));
+    if file.is_none() {
+        println!("skipped: {name} is not there");
+    }
+    file
 }
 
 fn names(dict: &StateDict) -> Vec<&str> {
@@ -145,6 +157,97 @@ fn the_weights_are_found_in_a_checkpoint() {
     assert_eq!(names(&read(saved(&compiled)).unwrap()), ["a", "b"]);
 }
 
+/// An object of a class with these attributes.
+fn object(place: &str, class: &str, attributes: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    [format!("c{place}\n{class}\n").as_bytes(), b")\x81", &dict(attributes), b"b"].concat()
+}
+
+/// A module as PyTorch pickles it whole: parameters, buffers, modules.
+fn module_of(
+    parameters: &[(&str, Vec<u8>)],
+    buffers: &[(&str, Vec<u8>)],
+    modules: &[(&str, Vec<u8>)],
+) -> Vec<u8> {
+    object(
+        "models.common",
+        "Conv",
+        &[
+            ("training", b"\x89".to_vec()),
+            ("_parameters", dict(parameters)),
+            ("_buffers", dict(buffers)),
+            // `set(['table'])`, as protocol 2 has it.
+            (
+                "_non_persistent_buffers_set",
+                [b"c__builtin__\nset\n](", &text("table")[..], b"e\x85R"].concat(),
+            ),
+            ("_modules", dict(modules)),
+            // What a module has beside is not in its state dict.
+            ("stride", six(0, &[3], &[1])),
+        ],
+    )
+}
+
+#[test]
+fn of_a_whole_module_the_tensors_of_its_state_dict_are_read() {
+    let nothing = || b"N".to_vec();
+    let conv = |first| module_of(&[("weight", six(first, &[2], &[1])), ("bias", nothing())], &[], &[]);
+    let norm = module_of(
+        &[("weight", six(2, &[1], &[1]))],
+        &[
+            ("running_mean", six(3, &[1], &[1])),
+            ("num_batches_tracked", tensor("LongStorage", "steps", 1, 0, &[], &[])),
+            ("table", six(0, &[6], &[1])),
+        ],
+        &[],
+    );
+    let network = |first| {
+        let layers = module_of(&[], &[], &[("0", conv(first)), ("1", norm.clone()), ("2", nothing())]);
+        module_of(&[("scale", six(5, &[1], &[1]))], &[], &[("model", layers)])
+    };
+    let read_of = |pickle: Vec<u8>| {
+        let pickle = [b"\x80\x02", &pickle[..], b"."].concat();
+        let files =
+            [("data.pkl", &pickle[..]), ("data/0", &six_floats()), ("data/steps", &[7, 0, 0, 0, 0, 0, 0, 0])];
+        read(archive(&files)).unwrap()
+    };
+    // `Module.state_dict` names a tensor by the path to it; of the checkpoints the second has no average yet.
+    let names_of_all = ["model.0.weight", "model.1.running_mean", "model.1.weight", "scale"];
+    let rows = [
+        ("alone", network(0), 0.0),
+        ("no average", dict(&[("epoch", b"K\x03".to_vec()), ("model", network(0)), ("ema", nothing())]), 0.0),
+        (
+            "an average",
+            dict(&[("model", network(0)), ("ema", network(3)), ("updates", b"K\x09".to_vec())]),
+            3.0,
+        ),
+        (
+            "a dictionary of that name",
+            dict(&[("ema", dict(&[("decay", six(0, &[1], &[1]))])), ("model", network(0))]),
+            0.0,
+        ),
+    ];
+    for (name, pickle, first) in rows {
+        let dict = read_of(pickle);
+        assert_eq!(names(&dict), names_of_all, "{name}");
+        assert_eq!(dict.tensors["model.0.weight"], (vec![2], vec![first, first + 1.0]), "{name}");
+        assert_eq!(dict.tensors["scale"], (vec![1], vec![5.0]), "{name}");
+    }
+}
+
+#[test]
+fn a_published_checkpoint_of_a_module_has_the_weights_of_its_state_dict() {
+    let Some(file) = published("yolov5n/yolov5n.pt") else { return };
+    // The same weights, written from `Module.state_dict` in PyTorch.
+    let expected = StateDict::read(&file.with_extension("safetensors")).unwrap();
+    let dict = StateDict::read(&file).unwrap();
+    assert!(dict.tensors.keys().eq(expected.tensors.keys()), "{:?}", names(&dict));
+    for (name, tensor) in &expected.tensors {
+        assert!(dict.tensors[name] == *tensor, "{name}");
+    }
+    let entry = find("yolov5n").unwrap();
+    load(entry.detector(80, &Device::flex()).unwrap(), entry, dict, &file).unwrap();
+}
+
 #[test]
 fn protocol_4_and_the_dictionaries_of_python_2_are_read() {
     // A frame, short texts, classes from the stack, the memo by order; a parameter around the tensor.
@@ -187,11 +290,34 @@ fn what_is_no_state_dict_is_refused_in_a_line_that_says_what_to_do() {
     let module = b"cultralytics.nn.tasks\nDetectionModel\n)\x81}X\x08\0\0\0trainingK\0sb".to_vec();
     let good = dict(&[("a", six(0, &[1], &[1]))]);
     let pickle = [b"\x80\x02", &good[..], b"."].concat();
-    let whole = "holds a whole pickled module (class `ultralytics.nn.tasks.DetectionModel`), not a state dict; save \
+    let other = "holds an object of the class `ultralytics.nn.tasks.DetectionModel`, which is no module with tensors; save \
                  `model.state_dict()`";
-    let rows: [(Vec<u8>, &str); 12] = [
-        (saved(&module), whole),
-        (saved(&dict(&[("optimizer", good.clone()), ("model", module)])), whole),
+    let part = |rest: &[(&str, Vec<u8>)]| object("models.yolo", "Model", rest);
+    let none = || ("_modules", dict(&[]));
+    let rows: [(Vec<u8>, &str); 17] = [
+        (saved(&module), other),
+        (saved(&dict(&[("optimizer", good.clone()), ("model", module)])), other),
+        (
+            saved(b"cmodels.yolo\nModel\n"),
+            "holds an object of the class `models.yolo.Model`, which is no module",
+        ),
+        (saved(&part(&[none()])), "a module (class `models.yolo.Model`) without its `_parameters`"),
+        (
+            saved(&dict(&[("model", part(&[("_parameters", good.clone()), none()]))])),
+            "`model`: a module (class `models.yolo.Model`) without its `_buffers`",
+        ),
+        (
+            saved(&part(&[
+                ("_parameters", good.clone()),
+                ("_buffers", dict(&[])),
+                ("_modules", b"N".to_vec()),
+            ])),
+            "a module (class `models.yolo.Model`) without its `_modules`",
+        ),
+        (
+            saved(&module_of(&[("a", six(4, &[3], &[1]))], &[], &[])),
+            "`a`: the shape [3] of F32 takes 12 bytes, but 8 are there",
+        ),
         (saved(&six(0, &[1], &[1])), "holds no dictionary of tensors"),
         (saved(&dict(&[("epoch", b"K\x01".to_vec())])), "holds no floating-point tensors"),
         (
@@ -247,13 +373,8 @@ fn published_files_have_the_numbers_that_pytorch_reads() {
         ("cifar10-chenyaofo/cifar10_resnet20-4118986f.pt", 107, -493.664106),
         ("cifar10-chenyaofo/cifar10_shufflenetv2_x0_5-1308b4e9.pt", 282, 504.758487),
     ];
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/weights");
     for (name, tensors, sum) in FILES {
-        let file = folder.join(name);
-        if !file.is_file() {
-            println!("skipped: {name} is not there");
-            continue;
-        }
+        let Some(file) = published(name) else { continue };
         let dict = StateDict::read(&file).unwrap();
         let ours: f64 =
             dict.tensors.values().flat_map(|(_, values)| values).map(|value| f64::from(*value)).sum();

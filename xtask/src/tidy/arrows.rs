@@ -13,7 +13,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("kiln-core", &[]),
     ("kiln-kernels", &[]),
     ("kiln-nn", &["kiln-core", "kiln-kernels"]),
-    ("models", &["kiln-core", "kiln-nn"]),
+    ("models", &["kiln-core", "kiln-nn", "models"]),
     ("kiln-zoo", &["kiln-core", "kiln-nn", "models"]),
     ("kiln-data", &["kiln-core"]),
     ("kiln-tasks", &["kiln-core", "kiln-kernels"]),

@@ -173,7 +173,7 @@ fn of_run(path: &PathBuf, args: &Args, roots: &Roots, device: &Device) -> Result
     let selection = args.shown.selection(prepared.experiment.detection.unwrap_or_default().into());
     let data = &prepared.experiment.data;
     Ok(Candidate {
-        name: prepared.entry.name.into(),
+        name: prepared.entry.name.to_string(),
         data: data.name.clone(),
         split: data.test_split.clone(),
         goal: Goal::of(&model, prepared.classes.len(), selection),

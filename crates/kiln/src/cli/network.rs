@@ -11,7 +11,7 @@ use crate::experiment::takes;
 /// How images and weights are read.
 #[derive(clap::Args)]
 pub struct NetworkArgs {
-    /// A name of `kiln models`
+    /// A name of `kiln models`, or a Darknet .cfg
     #[arg(long)]
     pub model: Option<String>,
     /// A weight file: safetensors, .pt, .pth, .weights
@@ -37,7 +37,7 @@ pub struct NetworkArgs {
 /// A network with its weights, and what belongs to them.
 pub struct Loaded {
     /// Its row in the registry.
-    pub entry: &'static Entry,
+    pub entry: Entry,
     /// In evaluation mode.
     pub network: Model,
     /// Classes it tells apart.
@@ -56,7 +56,7 @@ impl NetworkArgs {
             let error = Error::input("no network is named");
             return Err(error.hint("give `--model` and `--weights`, or a run's folder"));
         };
-        let entry = kiln_zoo::find(model)?;
+        let entry = kiln_zoo::find_or_read(model)?;
         let dict = StateDict::read(file)?;
         let mut preprocessing = entry.preprocessing(&dict, file);
         preprocessing.mean = self.mean.unwrap_or(preprocessing.mean);
@@ -66,24 +66,16 @@ impl NetworkArgs {
             preprocessing.resize = preprocessing.resize * size / preprocessing.size;
             preprocessing.size = size;
         }
-        let found = dict.classes(entry);
+        let found = dict.classes(&entry);
         let wanted = self.num_classes.map(|count| count as usize);
         let classes = wanted.or(found).unwrap_or(entry.num_classes());
         if found.is_some_and(|found| found != classes) {
             // Their names are those of other classes.
             preprocessing.classes.clear();
         }
-        takes(entry, classes, [preprocessing.size; 2], false)?;
-        let network = match self.partial {
-            true => {
-                let (network, misfit) = load_partial(entry.model(classes, device), entry, dict, file)?;
-                if !misfit.is_empty() {
-                    eprintln!("note: {}: not all of it fits {}: {misfit}", file.display(), entry.name);
-                }
-                network
-            }
-            false => filled(entry, dict, classes, file, device)?,
-        };
+        takes(&entry, classes, [preprocessing.size; 2], false)?;
+        let fill = if self.partial { filled_in_part } else { filled };
+        let network = fill(&entry, dict, classes, file, device)?;
         Ok(Loaded { entry, network, classes, preprocessing })
     }
 }
@@ -98,7 +90,8 @@ pub fn filled(entry: &Entry, dict: StateDict, classes: usize, file: &Path, devic
     match dict.classes(entry) {
         Some(found) if found != classes => {
             let (network, _) = load_backbone(network, entry, dict, file)?;
-            let layer = entry.classifier_keys()[0].trim_end_matches('.');
+            let layers = entry.classifier_keys();
+            let layer = layers[0].trim_end_matches('.');
             eprintln!(
                 "note: {}: `{layer}` tells {found} classes apart; a fresh one for {classes} is in its place",
                 file.display()
@@ -107,6 +100,24 @@ pub fn filled(entry: &Entry, dict: StateDict, classes: usize, file: &Path, devic
         }
         _ => load(network, entry, dict, file),
     }
+}
+
+/// A model with what fits of the weights of a file; all else stays fresh, and standard error says what.
+///
+/// # Errors
+/// Nothing fits.
+pub fn filled_in_part(
+    entry: &Entry,
+    dict: StateDict,
+    classes: usize,
+    file: &Path,
+    device: &Device,
+) -> Result<Model> {
+    let (network, misfit) = load_partial(entry.model(classes, device), entry, dict, file)?;
+    if !misfit.is_empty() {
+        eprintln!("note: {}: not all of it fits {}: {misfit}", file.display(), entry.name);
+    }
+    Ok(network)
 }
 
 /// `0.485,0.456,0.406`, or one number for all three.

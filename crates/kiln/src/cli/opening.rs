@@ -9,7 +9,7 @@ use kiln_core::{Error, Result};
 use kiln_data::{Batching, Loader, LoaderOptions, Roots};
 use kiln_zoo::{Model, StateDict};
 
-use super::network::filled;
+use super::network::{filled, filled_in_part};
 use crate::experiment::{Images, Prepared, Source};
 use crate::goal::Goal;
 
@@ -92,7 +92,10 @@ impl Opening {
     pub fn network(&self) -> Result<Model> {
         let Prepared { entry, classes, experiment, .. } = &self.prepared;
         match &experiment.model.weights {
-            Some(file) => filled(entry, StateDict::read(file)?, classes.len(), file, &self.training_device),
+            Some(file) => {
+                let fill = if experiment.model.partial { filled_in_part } else { filled };
+                fill(entry, StateDict::read(file)?, classes.len(), file, &self.training_device)
+            }
             None => Ok(self.fresh()),
         }
     }

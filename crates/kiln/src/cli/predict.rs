@@ -98,10 +98,10 @@ pub fn run(mut args: Args, output: &Output) -> Result<ExitCode> {
     let Loaded { entry, network, preprocessing, .. } = args.network.load(&device)?;
     let pipeline = pipeline_of(&preprocessing)?;
     let (mut speaker, usual): (Box<dyn Speaker>, u16) = match entry.kind() {
-        Kind::Classifier => (Box::new(classes::Namer::new(&args, entry, &preprocessing)?), 32),
+        Kind::Classifier => (Box::new(classes::Namer::new(&args, &entry, &preprocessing)?), 32),
         Kind::Detector => {
             let sizes = photographs.clone();
-            (Box::new(objects::Finder::new(&args, entry, &preprocessing, &pipeline, sizes)?), 8)
+            (Box::new(objects::Finder::new(&args, &entry, &preprocessing, &pipeline, sizes)?), 8)
         }
     };
     let batch_size = args.batch_size.unwrap_or(usual).into();

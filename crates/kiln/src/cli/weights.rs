@@ -40,10 +40,10 @@ pub enum Verb {
 }
 
 pub fn run(verb: Verb, output: &Output) -> Result<ExitCode> {
-    let entry = |model: Option<String>| model.map(|model| kiln_zoo::find(&model)).transpose();
+    let entry = |model: Option<String>| model.map(|model| kiln_zoo::find_or_read(&model)).transpose();
     match verb {
-        Verb::Inspect { file, model } => inspect(&file, entry(model)?, output),
-        Verb::Convert { file, out, model } => convert(&file, &out, entry(model)?, output),
+        Verb::Inspect { file, model } => inspect(&file, entry(model)?.as_ref(), output),
+        Verb::Convert { file, out, model } => convert(&file, &out, entry(model)?.as_ref(), output),
     }
 }
 
@@ -124,7 +124,7 @@ fn convert(file: &Path, out: &Path, entry: Option<&Entry>, output: &Output) -> R
         (dict.tensors.len(), dict.tensors.values().map(|(_, values)| values.len()).sum());
     output.answer(
         &format!("{}: {tensors} tensors, {} numbers", out.display(), thousands(numbers)),
-        json!({"file": out, "tensors": tensors, "numbers": numbers, "model": entry.map(|entry| entry.name)}),
+        json!({"file": out, "tensors": tensors, "numbers": numbers, "model": entry.map(|entry| &entry.name)}),
     );
     Ok(ExitCode::SUCCESS)
 }

@@ -108,6 +108,8 @@ pub struct ModelFile {
     pub name: String,
     /// A weight file to begin with; fresh weights if left out. A classifier for other classes is left fresh.
     pub weights: Option<PathBuf>,
+    /// Takes what fits of the weight file, as of a backbone's, and leaves all else fresh; false if left out.
+    pub partial: Option<bool>,
     /// Computes anew what can be, rather than keep it for the gradients (DenseNets can); false if left out.
     pub save_memory: Option<bool>,
 }

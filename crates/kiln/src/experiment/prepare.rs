@@ -56,6 +56,8 @@ pub struct ModelPlan {
     /// A weight file to begin with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
+    /// Takes what fits of it, and leaves all else fresh.
+    pub partial: bool,
     /// Computes anew what can be, rather than keep it for the gradients.
     pub save_memory: bool,
 }
@@ -215,6 +217,7 @@ impl Prepared {
             model: ModelPlan {
                 name: file.model.name,
                 weights: file.model.weights,
+                partial: file.model.partial.unwrap_or(false),
                 save_memory: file.model.save_memory.unwrap_or(false),
             },
             train,
@@ -269,13 +272,13 @@ impl Prepared {
 }
 
 fn entry(source: &Source, model: &ModelFile) -> Result<Entry> {
-    let entry = kiln_zoo::find(&model.name).map_err(|error| placed(source, "model.name", &error))?;
+    let entry = kiln_zoo::find_or_read(&model.name).map_err(|error| placed(source, "model.name", &error))?;
     match model.save_memory {
         Some(true) => entry.saving_memory().ok_or_else(|| {
             let error = source.reject("model.save_memory", format!("{} keeps all that it needs", entry.name));
             error.hint("DenseNets can save memory")
         }),
-        _ => Ok(entry.clone()),
+        _ => Ok(entry),
     }
 }
 

@@ -4,6 +4,7 @@ use kiln_core::Result;
 use kiln_tasks::ConfusionMatrix;
 use kiln_train::EpochSummary;
 
+use crate::detection_report::object_report;
 use crate::evaluation::{Evaluation, Named};
 use crate::experiment::{Prepared, Source, class_name};
 use crate::report::{Confusion, EpochRow, Report, SampleCard, Samples, render};
@@ -38,14 +39,16 @@ pub fn write_report(
     let figures = evaluation.figures();
     let best =
         figures.iter().map(|(name, value)| (format!("Best {name}"), format!("{:.2} %", value * 100.0)));
-    let (confusion, samples) = match evaluation {
+    let (confusion, samples, objects) = match evaluation {
         Evaluation::Classes { score, named } => {
-            (confusion(score.confusion(), prepared.classes.clone()), samples(prepared, named)?)
+            (confusion(score.confusion(), prepared.classes.clone()), samples(prepared, named)?, None)
         }
-        Evaluation::Objects { score, .. } => {
+        Evaluation::Objects { score, found } => {
             let background = "background".to_string();
             let classes = prepared.classes.iter().cloned().chain([background]).collect();
-            (confusion(score.confusion(), classes), Samples::default())
+            let image = |index| Ok(prepared.test.0.get(index)?.image);
+            let objects = object_report(score, found, &prepared.classes, CARDS, image)?;
+            (confusion(score.confusion(), classes), Samples::default(), Some(objects))
         }
     };
     let report = Report {
@@ -59,7 +62,7 @@ pub fn write_report(
         steps: Steps::read(&run.file("steps.csv"))?,
         times: Pulse::read(&run.file("times.csv"))?,
         confusion: Some(confusion),
-        objects: None,
+        objects,
         samples,
         layers: Histograms::layers(&run.file("histograms.jsonl"))?,
         configuration: source.text(),

@@ -3,7 +3,7 @@
 use burn::prelude::*;
 use kiln_nn::{
     BatchNorm, BatchNormConfig, Conv2d, Initializer, KAIMING_FAN_OUT, conv, conv_norm, conv_norm_add_relu,
-    conv_norm_relu,
+    conv_norm_relu, dilated,
 };
 
 /// A residual block of either kind.
@@ -36,12 +36,17 @@ pub struct BasicBlock {
 }
 
 impl BasicBlock {
-    pub fn new(channels: [usize; 2], stride: usize, device: &Device) -> Self {
+    /// `dilations` are those of the two convolutions.
+    pub fn new(channels: [usize; 2], stride: usize, dilations: [usize; 2], device: &Device) -> Self {
         let [input, output] = channels;
+        let [first, second] = dilations;
         Self {
-            conv1: conv([input, output], 3, stride).with_initializer(KAIMING_FAN_OUT).init(device),
+            conv1: dilated([input, output], first)
+                .with_stride([stride; 2])
+                .with_initializer(KAIMING_FAN_OUT)
+                .init(device),
             bn1: BatchNormConfig::new(output).init(device),
-            conv2: conv([output, output], 3, 1).with_initializer(KAIMING_FAN_OUT).init(device),
+            conv2: dilated([output, output], second).with_initializer(KAIMING_FAN_OUT).init(device),
             bn2: BatchNormConfig::new(output).init(device),
             downsample: projection(channels, stride, device),
         }
@@ -68,13 +73,22 @@ pub struct Bottleneck {
 
 impl Bottleneck {
     /// `channels` are the input's, the 3x3 convolution's and the output's; `strides` those of the first two
-    /// convolutions.
-    pub fn new(channels: [usize; 3], groups: usize, strides: [usize; 2], device: &Device) -> Self {
+    /// convolutions, `dilation` that of the second.
+    pub fn new(
+        channels: [usize; 3],
+        groups: usize,
+        strides: [usize; 2],
+        dilation: usize,
+        device: &Device,
+    ) -> Self {
         let [input, width, output] = channels;
         let [first, second] = strides;
         // PyTorch counts the fan-out over all groups, Burn's initializer over one of them.
         let fan_out = Initializer::Normal { mean: 0.0, std: (2.0 / (9 * width) as f64).sqrt() };
-        let grouped = conv([width, width], 3, second).with_groups(groups).with_initializer(fan_out);
+        let grouped = dilated([width, width], dilation)
+            .with_stride([second; 2])
+            .with_groups(groups)
+            .with_initializer(fan_out);
         Self {
             conv1: conv([input, width], 1, first).with_initializer(KAIMING_FAN_OUT).init(device),
             bn1: BatchNormConfig::new(width).init(device),
@@ -120,7 +134,7 @@ mod tests {
         let device = Device::flex();
         device.seed(0);
         for groups in [1, 32] {
-            let block = Bottleneck::new([256, 128, 256], groups, [1, 1], &device);
+            let block = Bottleneck::new([256, 128, 256], groups, [1, 1], 1, &device);
             let weights = block.conv2.weight.val();
             assert_eq!(weights.dims(), [128, 128 / groups, 3, 3]);
             // 4,608 numbers at least: their variance is within 10 % (five standard deviations) of 2 / (128 * 9).

@@ -12,6 +12,8 @@
 //! <https://arxiv.org/abs/1611.05431>, and Sergey Zagoruyko, Nikos Komodakis, *Wide residual networks*, 2016,
 //! <https://arxiv.org/abs/1605.07146>.
 //!
+//! Dilated ([`ResNetConfig::dilated_stages`]) and without its linear layer it is the [`Backbone`] of other networks.
+//!
 //! Version 1.5 differs from the paper in one thing: the stride of a bottleneck stands on its 3x3 convolution,
 //! not on the first 1x1. torchvision's weights are of version 1.5.
 
@@ -24,7 +26,7 @@ mod v2;
 use burn::prelude::*;
 use kiln_core::Network;
 use kiln_nn::{
-    BatchNorm, BatchNormConfig, Conv2d, KAIMING_FAN_OUT, Linear, LinearConfig, MaxPool2d, conv,
+    BatchNorm, BatchNormConfig, Conv2d, Identity, KAIMING_FAN_OUT, Linear, LinearConfig, MaxPool2d, conv,
     conv_norm_relu, global_average, max_pool, padded,
 };
 
@@ -85,6 +87,14 @@ impl Version {
             Self::V15 => [1, stride],
         }
     }
+
+    /// The dilation of a bottleneck's 3x3 convolution, given that up to the stride and that behind it.
+    fn dilation(self, [before, behind]: [usize; 2]) -> usize {
+        match self {
+            Self::V1 => behind,
+            Self::V15 => before,
+        }
+    }
 }
 
 /// What a bottleneck's 3x3 convolution is. Its output has the width of [`Depth::channels`] in any case.
@@ -134,13 +144,18 @@ pub struct ResNetConfig {
     pub version: Version,
     /// What stands before the first stage.
     pub stem: Stem,
+    /// So many of the last stages keep the size of their input, and what comes after the stride that they lack is dilated
+    /// in its place: 1 leaves 1/16 of the images' sides, 2 leaves 1/8. torchvision's `replace_stride_with_dilation`.
+    pub dilated_stages: usize,
+    /// All channels are divided by this. 1 is as published.
+    pub narrower: usize,
     /// Classes to tell apart.
     pub num_classes: usize,
 }
 
-/// The network of Table 1.
+/// The network of Table 1, `Head` being what its last layer is.
 #[derive(Module, Debug)]
-pub struct ResNet {
+pub struct ResNet<Head: Module = Linear> {
     conv1: Conv2d,
     bn1: BatchNorm,
     maxpool: Option<MaxPool2d>,
@@ -148,13 +163,29 @@ pub struct ResNet {
     layer2: Vec<Block>,
     layer3: Vec<Block>,
     layer4: Vec<Block>,
-    fc: Linear,
+    fc: Head,
 }
+
+/// The network without its linear layer.
+pub type Backbone = ResNet<Identity>;
 
 impl ResNetConfig {
     /// torchvision's network of that depth: plain, version 1.5, for ImageNet.
     pub fn new(depth: Depth, num_classes: usize) -> Self {
-        Self { depth, kind: Kind::Plain, version: Version::V15, stem: Stem::ImageNet, num_classes }
+        Self {
+            depth,
+            kind: Kind::Plain,
+            version: Version::V15,
+            stem: Stem::ImageNet,
+            dilated_stages: 0,
+            narrower: 1,
+            num_classes,
+        }
+    }
+
+    /// Channels of the four stages' outputs, `c2` to `c5`.
+    pub fn channels(&self) -> [usize; 4] {
+        self.depth.channels().map(|channels| channels / self.narrower)
     }
 
     /// A network with fresh weights: He's normal initialization over the fan-out, as torchvision has it.
@@ -162,46 +193,65 @@ impl ResNetConfig {
     /// # Panics
     /// If a depth without bottlenecks is not plain, or if the groups do not divide the width.
     pub fn init(&self, device: &Device) -> ResNet {
+        let [.., c5] = self.channels();
+        self.with_head(LinearConfig::new(c5, self.num_classes).init(device), device)
+    }
+
+    /// The network without its linear layer, with fresh weights. It has no classes.
+    ///
+    /// # Panics
+    /// As [`init`](Self::init).
+    pub fn init_backbone(&self, device: &Device) -> Backbone {
+        self.with_head(Identity::new(), device)
+    }
+
+    fn with_head<Head: Module>(&self, fc: Head, device: &Device) -> ResNet<Head> {
         let (blocks, expansion) = self.depth.stages();
         let (groups, width) = self.kind.groups_and_width();
         assert!(expansion > 1 || self.kind == Kind::Plain, "{:?} has no bottlenecks", self.depth);
-        let [c2, c3, c4, c5] = self.depth.channels();
-        let block = |[input, inside, output]: [usize; 3], stride| match expansion {
-            1 => Block::Basic(BasicBlock::new([input, output], stride, device)),
+        let [c1, width] = [64, width].map(|width| width / self.narrower);
+        let [c2, c3, c4, c5] = self.channels();
+        let block = |[input, inside, output]: [usize; 3], stride, dilations| match expansion {
+            1 => Block::Basic(BasicBlock::new([input, output], stride, dilations, device)),
             _ => {
                 let strides = self.version.strides(stride);
-                Block::Bottleneck(Bottleneck::new([input, inside, output], groups, strides, device))
+                let dilation = self.version.dilation(dilations);
+                Block::Bottleneck(Bottleneck::new([input, inside, output], groups, strides, dilation, device))
             }
         };
-        // The first block of a stage changes the size, the others keep it.
-        let stage = |index: usize, [input, output]: [usize; 2], stride| -> Vec<Block> {
-            let inside = width << index;
-            let rest = (1..blocks[index]).map(|_| block([output, inside, output], 1));
-            std::iter::once(block([input, inside, output], stride)).chain(rest).collect()
+        // The first block of a stage changes the size, or the dilation; the others keep it.
+        let mut dilation = 1;
+        let mut stage = |index: usize, [input, output]: [usize; 2], stride| -> Vec<Block> {
+            let (inside, before) = (width << index, dilation);
+            let stride = if index + self.dilated_stages < 4 { stride } else { 1 };
+            dilation *= if stride == 1 && index > 0 { 2 } else { 1 };
+            let rest = (1..blocks[index]).map(|_| block([output, inside, output], 1, [dilation; 2]));
+            std::iter::once(block([input, inside, output], stride, [before, dilation])).chain(rest).collect()
         };
         let (conv1, maxpool) = match self.stem {
-            Stem::ImageNet => (conv([3, 64], 7, 2), Some(max_pool(3, 2).with_padding(padded(1)).init())),
-            Stem::Cifar => (conv([3, 64], 3, 1), None),
+            Stem::ImageNet => (conv([3, c1], 7, 2), Some(max_pool(3, 2).with_padding(padded(1)).init())),
+            Stem::Cifar => (conv([3, c1], 3, 1), None),
         };
         ResNet {
             conv1: conv1.with_initializer(KAIMING_FAN_OUT).init(device),
-            bn1: BatchNormConfig::new(64).init(device),
+            bn1: BatchNormConfig::new(c1).init(device),
             maxpool,
-            layer1: stage(0, [64, c2], 1),
+            layer1: stage(0, [c1, c2], 1),
             layer2: stage(1, [c2, c3], 2),
             layer3: stage(2, [c3, c4], 2),
             layer4: stage(3, [c4, c5], 2),
-            fc: LinearConfig::new(c5, self.num_classes).init(device),
+            fc,
         }
     }
 }
 
-impl ResNet {
+impl<Head: Module> ResNet<Head> {
     /// The outputs of the four stages.
     ///
     /// # Shapes
-    /// `[batch, 3, height, width]` to `[c2, c3, c4, c5]`, with the channels of [`Depth::channels`] and sides of 1/4,
-    /// 1/8, 1/16 and 1/32, rounded up (with [`Stem::Cifar`] 1, 1/2, 1/4 and 1/8)
+    /// `[batch, 3, height, width]` to `[c2, c3, c4, c5]`, with the channels of [`ResNetConfig::channels`] and sides of 1/4,
+    /// 1/8, 1/16 and 1/32, rounded up (with [`Stem::Cifar`] 1, 1/2, 1/4 and 1/8); a dilated stage keeps the sides of the one
+    /// before
     pub fn features(&self, images: Tensor<4>) -> [Tensor<4>; 4] {
         let x = conv_norm_relu(&self.conv1, &self.bn1, images);
         let x = match &self.maxpool {
@@ -287,6 +337,38 @@ mod tests {
             let expected = [0, 1, 2, 3].map(|level| [2, channels[level], 16 >> level, 24 >> level]);
             assert_eq!(features.map(|x| x.dims()), expected, "{config:?}");
             assert_eq!(network.forward(Tensor::zeros([2, 3, 32, 32], &device)).dims(), [2, 10]);
+        }
+    }
+
+    #[test]
+    fn a_dilated_network_says_the_same_in_more_places() {
+        let device = Device::flex();
+        device.seed(5);
+        for (depth, version) in
+            [(Depth::D18, Version::V15), (Depth::D50, Version::V15), (Depth::D50, Version::V1)]
+        {
+            let strided = ResNetConfig { version, narrower: 8, ..ResNetConfig::new(depth, 10) };
+            let network = strided.init_backbone(&device).materialize();
+            let images = Tensor::random([1, 3, 97, 65], Distribution::Normal(0.0, 1.0), &device);
+            let expected = network.features(images.clone());
+            for dilated_stages in [1, 2] {
+                let dilated = ResNetConfig { dilated_stages, ..strided.clone() }.init_backbone(&device);
+                let dilated = dilated.load_record(network.clone().into_record());
+                let features = dilated.features(images.clone());
+                for (level, (dense, sparse)) in features.into_iter().zip(expected.clone()).enumerate() {
+                    // Every second place, or every fourth, is one of the strided network's.
+                    let more = 1 << (level + dilated_stages).saturating_sub(3);
+                    let [_, _, height, width] = dense.dims();
+                    let places = |side: usize| Tensor::<1, Int>::arange_step(0..side as i64, more, &device);
+                    let there = dense.select(2, places(height)).select(3, places(width));
+                    let scale = sparse.clone().abs().max().into_scalar::<f32>();
+                    let off = (there - sparse).abs().max().into_scalar::<f32>();
+                    assert!(
+                        off <= 1e-4 * scale,
+                        "{depth:?} {version:?} {dilated_stages} {level}: {off} of {scale}"
+                    );
+                }
+            }
         }
     }
 

@@ -67,27 +67,7 @@ impl VggConfig {
     /// A network with fresh weights: He's normal initialization over the fan-out for convolutions, N(0, 0.01) for linear
     /// layers, biases 0.
     pub fn init(&self, device: &Device) -> Vgg {
-        // Table 1 of the paper: the channels of the 3x3 convolutions between two pools.
-        let stages: [&[usize]; 5] = match self.depth {
-            Depth::D11 => [&[64], &[128], &[256; 2], &[512; 2], &[512; 2]],
-            Depth::D13 => [&[64; 2], &[128; 2], &[256; 2], &[512; 2], &[512; 2]],
-            Depth::D16 => [&[64; 2], &[128; 2], &[256; 3], &[512; 3], &[512; 3]],
-            Depth::D19 => [&[64; 2], &[128; 2], &[256; 4], &[512; 4], &[512; 4]],
-        };
-        let mut features = Vec::new();
-        let mut input = 3;
-        for stage in stages {
-            for &output in stage {
-                let conv = conv([input, output], 3, 1).with_initializer(KAIMING_FAN_OUT).init(device);
-                features.push(Layer::Conv(Conv2d { bias: constant_bias(0.0, output, device), ..conv }));
-                if self.batch_norm {
-                    features.push(Layer::Norm(BatchNormConfig::new(output).init(device)));
-                }
-                features.push(Layer::Relu(Relu::new()));
-                input = output;
-            }
-            features.push(Layer::MaxPool(max_pool(2, 2).init()));
-        }
+        let features = convolutions(self.depth, self.batch_norm, 1, device);
         let linear = |channels: [usize; 2]| {
             let normal = Initializer::Normal { mean: 0.0, std: 0.01 };
             let linear = LinearConfig::new(channels[0], channels[1]).with_initializer(normal).init(device);
@@ -120,13 +100,48 @@ impl Vgg {
     /// `[batch, 3, height, width]` to 64, 128, 256, 512 and 512 channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size, rounded
     /// down
     pub fn features(&self, images: Tensor<4>) -> [Tensor<4>; 5] {
-        let mut x = images;
-        let mut stages = self.features.split_inclusive(|layer| matches!(layer, Layer::MaxPool(_)));
-        std::array::from_fn(|_| {
-            x = sequence(stages.next().unwrap_or_default(), x.clone());
-            x.clone()
-        })
+        pools(&self.features, images)
     }
+}
+
+/// The convolutional part alone, with fresh weights: five sequences of convolutions, each with a pool behind it, of so
+/// many times fewer channels. Other networks stand on it.
+pub fn convolutions(depth: Depth, batch_norm: bool, narrower: usize, device: &Device) -> Vec<Layer> {
+    // Table 1 of the paper: the channels of the 3x3 convolutions between two pools.
+    let stages: [&[usize]; 5] = match depth {
+        Depth::D11 => [&[64], &[128], &[256; 2], &[512; 2], &[512; 2]],
+        Depth::D13 => [&[64; 2], &[128; 2], &[256; 2], &[512; 2], &[512; 2]],
+        Depth::D16 => [&[64; 2], &[128; 2], &[256; 3], &[512; 3], &[512; 3]],
+        Depth::D19 => [&[64; 2], &[128; 2], &[256; 4], &[512; 4], &[512; 4]],
+    };
+    let mut features = Vec::new();
+    let mut input = 3;
+    for stage in stages {
+        for output in stage.iter().map(|channels| channels / narrower) {
+            let conv = conv([input, output], 3, 1).with_initializer(KAIMING_FAN_OUT).init(device);
+            features.push(Layer::Conv(Conv2d { bias: constant_bias(0.0, output, device), ..conv }));
+            if batch_norm {
+                features.push(Layer::Norm(BatchNormConfig::new(output).init(device)));
+            }
+            features.push(Layer::Relu(Relu::new()));
+            input = output;
+        }
+        features.push(Layer::MaxPool(max_pool(2, 2).init()));
+    }
+    features
+}
+
+/// What each of the five pools of such a part gives.
+///
+/// # Shapes
+/// As [`Vgg::features`].
+pub fn pools(features: &[Layer], images: Tensor<4>) -> [Tensor<4>; 5] {
+    let mut x = images;
+    let mut stages = features.split_inclusive(|layer| matches!(layer, Layer::MaxPool(_)));
+    std::array::from_fn(|_| {
+        x = sequence(stages.next().unwrap_or_default(), x.clone());
+        x.clone()
+    })
 }
 
 impl Network for Vgg {

@@ -1,20 +1,42 @@
 //! What the networks are built of.
 
+use burn::module::Param;
 use burn::prelude::*;
 use kiln_nn::{
-    BatchNorm, BatchNormConfig, Conv2d, Conv2dConfig, KAIMING_FAN_IN, MaxPool2d, add, cat_channels, conv,
-    conv_norm, halves, leaky_relu, max_pool, mish, padded, silu,
+    BatchNorm, BatchNormConfig, Conv2d, Conv2dConfig, KAIMING_FAN_IN, MaxPool2d, PaddingConfig2d, add,
+    cat_channels, conv, conv_norm, halves, leaky_relu, max_pool, mish, padded, relu, sigmoid, silu,
 };
 
 /// What follows a normalization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
+    /// Nothing: a cfg's.
+    Linear,
+    /// A cfg's.
+    Relu,
+    /// A cfg's.
+    Logistic,
     /// A tenth of what is negative: v1 to v3, and v4's neck.
     Leaky,
     /// v4's backbone.
     Mish,
     /// v5 and later.
     Silu,
+}
+
+impl Activation {
+    /// # Shapes
+    /// `[batch, channels, height, width]` to the same
+    pub fn forward(self, x: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Linear => x,
+            Self::Relu => relu(x),
+            Self::Logistic => sigmoid(x),
+            Self::Leaky => leaky_relu(x, 0.1),
+            Self::Mish => mish(x),
+            Self::Silu => silu(x),
+        }
+    }
 }
 
 /// A convolution without bias, its normalization, its activation.
@@ -42,9 +64,9 @@ impl ConvNorm {
     pub fn of(conv: Conv2dConfig, activation: Activation, device: &Device) -> Self {
         let norm = BatchNormConfig::new(conv.channels[1]);
         let (conv, norm) = match activation {
-            Activation::Leaky | Activation::Mish => (conv.with_initializer(KAIMING_FAN_IN), norm),
             // v5 and v8 keep PyTorch's initialization, and have a normalization of their own.
             Activation::Silu => (conv, norm.with_epsilon(1e-3).with_momentum(0.03)),
+            _ => (conv.with_initializer(KAIMING_FAN_IN), norm),
         };
         Self { conv: conv.init(device), bn: norm.init(device), activation }
     }
@@ -52,12 +74,7 @@ impl ConvNorm {
     /// # Shapes
     /// `[batch, in channels, height, width]` to `[batch, out channels, height / stride, width / stride]`, rounded up
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = conv_norm(&self.conv, &self.bn, x);
-        match self.activation {
-            Activation::Leaky => leaky_relu(x, 0.1),
-            Activation::Mish => mish(x),
-            Activation::Silu => silu(x),
-        }
+        self.activation.forward(conv_norm(&self.conv, &self.bn, x))
     }
 }
 
@@ -81,12 +98,26 @@ pub fn alternating(mut input: usize, widths: &[usize], device: &Device) -> Vec<C
 
 /// Darknet's pool: windows of 2x2, and of an odd side the last window has one row only.
 pub fn pool(stride: usize) -> MaxPool2d {
-    max_pool(2, stride).with_padding(kiln_nn::PaddingConfig2d::Explicit(0, 0, 1, 1)).init()
+    darknet_pool(2, stride, 1)
+}
+
+/// A pool of windows of any size, where `padding` is that of both sides together, and of an odd number the second has more.
+pub fn darknet_pool(size: usize, stride: usize, padding: usize) -> MaxPool2d {
+    let (before, after) = (padding / 2, padding - padding / 2);
+    max_pool(size, stride).with_padding(PaddingConfig2d::Explicit(before, before, after, after)).init()
 }
 
 /// The last layer of a head: a number for each of `width` channels in every cell.
 pub fn output(channels: [usize; 2], device: &Device) -> Conv2d {
     conv(channels, 1, 1).with_bias(true).init(device)
+}
+
+/// The last layer of a head whose biases begin at `bias(channel)`, so that it does not first have to learn how rare objects are (Lin
+/// et al. 2017, "Focal loss for dense object detection", Section 4.1).
+pub fn output_from(channels: [usize; 2], bias: impl Fn(usize) -> f64, device: &Device) -> Conv2d {
+    let values: Vec<f32> = (0..channels[1]).map(|channel| bias(channel) as f32).collect();
+    let bias = Param::from_tensor(Tensor::<1>::from_data(values.as_slice(), device));
+    Conv2d { bias: Some(bias), ..output(channels, device) }
 }
 
 /// x, y, width, height and objectness, as the maps of a level with anchors have them.
@@ -254,7 +285,6 @@ pub fn focus(x: Tensor<4>) -> Tensor<4> {
 
 #[cfg(test)]
 mod tests {
-    use burn::module::Param;
     use burn::tensor::{Distribution, Tolerance};
 
     use super::*;

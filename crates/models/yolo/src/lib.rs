@@ -1,9 +1,12 @@
 //! YOLO, from the first to the fifth and the eighth, and the Darknets that most of them stand on.
 //!
-//! Every version is a file: a backbone, a neck, a head, and what the head's numbers mean. All of them say
+//! Every version is a file: a backbone, a neck, a head, and what the head's numbers mean; one more is whatever a cfg of Darknet's
+//! describes ([`Cfg`]). All of them say
 //! [`Predictions`](kiln_core::Predictions): maps for a loss, boxes and scores for use.
 
 mod block;
+mod cfg;
+mod configured;
 mod csp;
 mod darknet;
 mod v1;
@@ -14,6 +17,8 @@ mod v5;
 mod v8;
 
 pub use block::focus;
+pub use cfg::Cfg;
+pub use configured::Configured;
 pub use csp::{CspDarknet53, CspDarknet53Classifier};
 pub use darknet::{Darknet19, Darknet19Classifier, Darknet53, Darknet53Classifier};
 pub use v1::{Edition, YoloV1, YoloV1Config};

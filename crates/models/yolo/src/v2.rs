@@ -46,6 +46,11 @@ impl Priors {
         };
         cells.map(|size| size.map(|side| side * STRIDE as f32)).to_vec()
     }
+
+    /// The last map as the one level.
+    fn level(self, map: Tensor<4>) -> Level {
+        Level { map, stride: STRIDE, anchors: self.anchors() }
+    }
 }
 
 /// What there is to choose.
@@ -96,22 +101,22 @@ impl Network for YoloV2 {
         let deep = sequence(&self.deep, c5);
         let fine = reorg(self.passthrough.forward(c4), 2);
         let x = self.joined.forward(cat_channels(vec![fine, deep]));
-        decoded(self.out.forward(x), self.priors, self.num_classes)
+        decoded(self.priors.level(self.out.forward(x)), self.num_classes)
     }
 }
 
 /// What the last map means (Section 2, equations): `b_x = σ(t_x) + c_x`, `b_w = p_w exp(t_w)`, the confidence `σ(t_o)`, and of
 /// the classes the softmax.
-fn decoded(map: Tensor<4>, priors: Priors, num_classes: usize) -> Predictions {
-    let level = Level { map, stride: STRIDE, anchors: priors.anchors() };
+pub(crate) fn decoded(level: Level, num_classes: usize) -> Predictions {
+    let stride = level.stride as f64;
     let maps = level.by_anchor();
     let [batch, anchors, _, height, width] = maps.dims();
     let [x, y, w, h, o] = numbers(&maps);
     let [prior_width, prior_height] = sizes(&level);
     let [column, row] = level.cells();
     let boxes = corners([
-        (sigmoid(x) + column) * STRIDE as f64,
-        (sigmoid(y) + row) * STRIDE as f64,
+        (sigmoid(x) + column) * stride,
+        (sigmoid(y) + row) * stride,
         w.exp() * prior_width,
         h.exp() * prior_height,
     ]);
@@ -138,7 +143,7 @@ pub(crate) fn sizes(level: &Level) -> [Tensor<4>; 2] {
 ///
 /// # Shapes
 /// `[batch, channels, height, width]` to `[batch, channels * stride², height / stride, width / stride]`
-fn reorg(x: Tensor<4>, stride: usize) -> Tensor<4> {
+pub(crate) fn reorg(x: Tensor<4>, stride: usize) -> Tensor<4> {
     let [batch, channels, height, width] = x.dims();
     let square = stride * stride;
     // [batch, channel, row, row in window, column, column in window]
@@ -179,7 +184,7 @@ impl Network for YoloV2Tiny {
     fn forward(&self, images: Tensor<4>) -> Predictions {
         let [_, x] = self.backbone.features(images);
         let x = self.deep.forward(x);
-        decoded(self.out.forward(x), self.priors, self.num_classes)
+        decoded(self.priors.level(self.out.forward(x)), self.num_classes)
     }
 }
 
@@ -205,7 +210,7 @@ mod tests {
             map[((2 * 6 + channel) * 13 + 4) * 13 + 6] = value;
         }
         let map = Tensor::from_data(TensorData::new(map, [1, 30, 13, 13]), &device);
-        let predictions = decoded(map, Priors::Coco, 1);
+        let predictions = decoded(Priors::Coco.level(map), 1);
         let at = (2 * 13 + 4) * 13 + 6;
         let edges = predictions.boxes.narrow(1, at, 1).into_data().try_to_vec::<f32>().expect("f32");
         let (x, y, w, h) = (6.549834, 4.4255576, 3.6895356, 8.166756);

@@ -7,7 +7,7 @@ use burn::prelude::*;
 use kiln_core::{Level, Network, Predictions, corners, rows};
 use kiln_nn::{Conv2d, Conv2dConfig, cat_channels, nearest, padded, sigmoid};
 
-use crate::block::{Activation, C3, ConvNorm, Sppf, numbers, output};
+use crate::block::{Activation, C3, ConvNorm, Sppf, numbers, output_from};
 use crate::v2::sizes;
 use crate::v3::{ANCHORS, class_rows};
 
@@ -92,7 +92,18 @@ impl YoloV5Config {
         let block = |channels| C3::new(channels, deepened(3, depth), false, device);
         let stem =
             Conv2dConfig::new([3, c1], [6, 6]).with_stride([2, 2]).with_padding(padded(2)).with_bias(false);
-        let outputs = 3 * (5 + self.num_classes);
+        let numbers = 5 + self.num_classes;
+        let last = |(channels, stride): (usize, usize)| {
+            // Eight objects in an image of 640 pixels, of any class.
+            let rare = (8.0 / (640.0 / stride as f64).powi(2)).ln();
+            let class = (0.6 / (self.num_classes as f64 - 0.99999)).ln();
+            let bias = |output: usize| match output % numbers {
+                0..4 => 0.0,
+                4 => rare,
+                _ => class,
+            };
+            output_from([channels, 3 * numbers], bias, device)
+        };
         YoloV5 {
             stem: ConvNorm::of(stem, Activation::Silu, device),
             stages: [[c1, c2], [c2, c3], [c3, c4], [c4, c5]].into_iter().enumerate().map(stage).collect(),
@@ -105,7 +116,7 @@ impl YoloV5Config {
             bottom4: block([2 * c3, c4]),
             down5: layer([c4, c4], 3, 2),
             bottom5: block([2 * c4, c5]),
-            head: [c3, c4, c5].map(|channels| output([channels, outputs], device)).to_vec(),
+            head: [c3, c4, c5].into_iter().zip(STRIDES).map(last).collect(),
             num_classes: self.num_classes,
         }
     }

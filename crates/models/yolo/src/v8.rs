@@ -10,7 +10,7 @@ use burn::tensor::activation::softmax;
 use kiln_core::{Level, Network, Predictions};
 use kiln_nn::{Conv2d, cat_channels, nearest, sigmoid};
 
-use crate::block::{Activation, C2f, ConvNorm, Sppf, output};
+use crate::block::{Activation, C2f, ConvNorm, Sppf, output_from};
 use crate::v5::{STRIDES, Scale, deepened, scaled};
 
 /// Distances that a side's distribution is over: 0 to 15 cells.
@@ -104,15 +104,19 @@ impl Head {
     fn new(channels: [usize; 3], num_classes: usize, device: &Device) -> Self {
         let sides = (channels[0] / 4).max(4 * BINS);
         let classes = channels[0].max(num_classes.min(100));
-        let branch = |input, inside, outputs| {
+        let branch = |input, inside, outputs, bias: f64| {
             let layer = |channels| ConvNorm::new(channels, 3, 1, Activation::Silu, device);
-            (layer([input, inside]), layer([inside, inside]), output([inside, outputs], device))
+            let last = output_from([inside, outputs], |_| bias, device);
+            (layer([input, inside]), layer([inside, inside]), last)
         };
+        // Five objects in an image of 640 pixels, of any class.
+        let rare = |stride: usize| (5.0 / num_classes as f64 / (640.0 / stride as f64).powi(2)).ln();
+        let levels = || channels.into_iter().zip(STRIDES);
         let ramp = Tensor::<1, Int>::arange(0..BINS as i64, &device.clone().without_autodiff()).float();
         let ramp = Param::from_tensor(ramp.reshape([1, BINS, 1, 1])).set_require_grad(false);
         Self {
-            cv2: channels.map(|input| branch(input, sides, 4 * BINS)).to_vec(),
-            cv3: channels.map(|input| branch(input, classes, num_classes)).to_vec(),
+            cv2: levels().map(|(input, _)| branch(input, sides, 4 * BINS, 1.0)).collect(),
+            cv3: levels().map(|(input, stride)| branch(input, classes, num_classes, rare(stride))).collect(),
             dfl: Dfl { conv: Ramp { weight: ramp } },
         }
     }

@@ -153,9 +153,15 @@ fn checkpoint(random: &mut Random, legacy: bool) -> (Vec<u8>, Vec<(String, Vec<u
         program(random, &mut pickle);
     }
     let nested = random.once_in(4);
+    let module = random.once_in(4);
     if nested {
         pickle.extend_from_slice(b"}X\x05\0\0\0epochK\x03s");
         text(&mut pickle, "state_dict");
+    }
+    if module {
+        // A whole module, of which these are the parameters.
+        pickle.extend_from_slice(b"cmodels\nNet\n)\x81}(");
+        text(&mut pickle, "_parameters");
     }
     pickle.extend_from_slice(b"ccollections\nOrderedDict\nq\x00)Rq\x01(");
     for index in 0..random.below(5) + 1 {
@@ -169,6 +175,14 @@ fn checkpoint(random: &mut Random, legacy: bool) -> (Vec<u8>, Vec<(String, Vec<u
     if random.once_in(6) {
         // The attributes of the dictionary: its `_metadata`.
         pickle.extend_from_slice(b"}X\x09\0\0\0_metadatah\x00)Rsb");
+    }
+    if module {
+        let parts = ["_buffers", "_modules", "_non_persistent_buffers_set"];
+        for part in &parts[..if random.once_in(20) { 1 } else { random.below(2) + 2 }] {
+            text(&mut pickle, part);
+            pickle.extend_from_slice(if part.ends_with("set") { b"\x8f" } else { b"}" });
+        }
+        pickle.extend_from_slice(b"ub");
     }
     if nested {
         pickle.push(b's');

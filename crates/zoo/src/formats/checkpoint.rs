@@ -1,11 +1,11 @@
-//! From a checkpoint's nested dictionaries to named tensors at their places in the file.
+//! From a checkpoint's nested dictionaries, and modules among them, to named tensors at their places in the file.
 
 use std::collections::BTreeMap;
 
 use kiln_core::{Error, Result};
 
 use super::budget::Budget;
-use super::pickle::{Items, Pickle, Tensor, Value, damaged};
+use super::pickle::{Items, Object, Pickle, Tensor, Value, damaged};
 use super::{COPY_AGAIN, Contents, StoredTensor};
 
 /// Where the bytes of each storage begin in the file, and how many there are.
@@ -14,19 +14,27 @@ pub type Storages = BTreeMap<String, [u64; 2]>;
 /// Under what the training scripts that people use save the weights beside an optimizer and an epoch.
 const WEIGHTS: [&str; 4] = ["state_dict", "model_state_dict", "model", "net"];
 
-/// Dictionaries in dictionaries.
+/// Where YOLOv5's training has the average of its weights, as a whole module: what it uses them for. `model` is beside it.
+const AVERAGE: &str = "ema";
+
+/// The attributes of PyTorch's `nn.Module` that its state dict is made of.
+const PARTS: [&str; 3] = ["_parameters", "_buffers", "_modules"];
+
+/// Dictionaries in dictionaries, modules in modules.
 const DEEPEST: usize = 16;
 
 /// The tensors of a pickle.
 pub fn contents(pickle: &Pickle, storages: &Storages, budget: &mut Budget) -> Result<Contents> {
-    let Value::Dict(root) = pickle.root else {
-        return Err(match pickle.root {
-            Value::Object(class) | Value::Class(class) => whole_module(pickle.text(class)),
-            _ => Error::input("holds no dictionary of tensors").hint("save `model.state_dict()` in PyTorch"),
-        });
-    };
     let mut walk = Walk { pickle, storages, budget, tensors: Vec::new() };
-    walk.dict(root, "", 0)?;
+    match pickle.root {
+        Value::Dict(root) => walk.dict(root, "", &[], 0)?,
+        Value::Object(object) if walk.module(object, "", 0)? => {}
+        Value::Object(_) | Value::Class(_) => return Err(no_module(pickle, pickle.root)),
+        _ => {
+            let error = Error::input("holds no dictionary of tensors");
+            return Err(error.hint("save `model.state_dict()` in PyTorch"));
+        }
+    }
     let mut tensors = walk.tensors;
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
     if let Some(pair) = tensors.windows(2).find(|pair| pair[0].name == pair[1].name) {
@@ -34,22 +42,27 @@ pub fn contents(pickle: &Pickle, storages: &Storages, budget: &mut Budget) -> Re
     }
 
     let mut weights = String::new();
-    for key in WEIGHTS {
+    for key in [AVERAGE].into_iter().chain(WEIGHTS) {
         let prefix = format!("{key}.");
+        let filled = tensors.iter().any(|tensor| tensor.name.starts_with(&prefix));
         match pickle.get(pickle.root, key) {
-            Some(Value::Object(class)) => return Err(whole_module(pickle.text(class))),
-            Some(Value::Dict(_)) if tensors.iter().any(|tensor| tensor.name.starts_with(&prefix)) => {
+            // Dictionaries of that name are many things.
+            Some(Value::Dict(_)) if key == AVERAGE => {}
+            Some(Value::Dict(_) | Value::Object(_)) if filled => {
                 weights = prefix;
                 break;
             }
+            Some(object @ Value::Object(_)) if key != AVERAGE => return Err(no_module(pickle, object)),
             _ => {}
         }
     }
     Ok(Contents { tensors, metadata: BTreeMap::new(), weights })
 }
 
-fn whole_module(class: &str) -> Error {
-    Error::input(format!("holds a whole pickled module (class `{class}`), not a state dict"))
+/// The error of an object that is to hold weights and has none.
+fn no_module(pickle: &Pickle, object: Value) -> Error {
+    let class = pickle.class(object).map_or("?", |class| pickle.text(class));
+    Error::input(format!("holds an object of the class `{class}`, which is no module with tensors"))
         .hint("save `model.state_dict()` in PyTorch")
 }
 
@@ -72,7 +85,8 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn dict(&mut self, dict: u32, prefix: &str, depth: usize) -> Result<()> {
+    /// A dictionary's tensors, but for those under the keys that are left out.
+    fn dict(&mut self, dict: u32, prefix: &str, left_out: &[Value], depth: usize) -> Result<()> {
         if depth > DEEPEST {
             return Err(
                 Error::input(format!("dictionaries in more than {DEEPEST} dictionaries")).hint(COPY_AGAIN)
@@ -81,22 +95,63 @@ impl Walk<'_> {
         let pickle = self.pickle;
         for (key, value) in pickle.dict(dict) {
             // A dictionary may be in many others, and so its names more often than the file is long.
-            self.budget.take(prefix.len() as u64 + 32)?;
-            let Some(key) = pickle.key(*key) else { continue };
+            let length = pickle.key_length(*key);
+            self.budget.take((prefix.len() + length + 32 + left_out.len() * (length + 1)) as u64)?;
+            if left_out.iter().any(|other| pickle.are_one_text(*key, *other)) {
+                continue;
+            }
+            let Some(name) = pickle.key(*key).map(|key| format!("{prefix}{key}")) else { continue };
             match value {
                 Value::Tensor(tensor) => {
-                    let tensor = self.tensor(format!("{prefix}{key}"), &pickle.tensors[*tensor as usize])?;
+                    let tensor = self.tensor(name, &pickle.tensors[*tensor as usize])?;
                     self.tensors.push(tensor);
                 }
-                Value::Dict(inner) => self.dict(*inner, &format!("{prefix}{key}."), depth + 1)?,
-                Value::Object(class) if pickle.text(*class).starts_with("torch._utils._rebuild_") => {
-                    let message = format!("a tensor of a kind that is not read (`{}`)", pickle.text(*class));
-                    return Err(Error::input(message).place(format!("`{prefix}{key}`")));
+                Value::Dict(inner) => self.dict(*inner, &format!("{name}."), &[], depth + 1)?,
+                Value::Object(object) => {
+                    let class = pickle.text(pickle.object(*object).class);
+                    if class.starts_with("torch._utils._rebuild_") {
+                        let message = format!("a tensor of a kind that is not read (`{class}`)");
+                        return Err(Error::input(message).place(format!("`{name}`")));
+                    }
+                    self.module(*object, &format!("{name}."), depth + 1)?;
                 }
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    /// The tensors of a module's state dict, under the names that `Module.state_dict` gives them; false if the object is no
+    /// module.
+    fn module(&mut self, object: u32, prefix: &str, depth: usize) -> Result<bool> {
+        let pickle = self.pickle;
+        let Object { class, state } = pickle.object(object);
+        let Value::Dict(attributes) = state else { return Ok(false) };
+        // Many objects may have one state, which is searched for each.
+        self.budget.take(8 * pickle.dict(attributes).len() as u64)?;
+        let parts = PARTS.map(|part| match pickle.get(state, part) {
+            Some(Value::Dict(dict)) => Some(dict),
+            _ => None,
+        });
+        let [Some(parameters), Some(buffers), Some(modules)] = parts else {
+            let missing = PARTS.iter().zip(parts).find(|(_, found)| found.is_none()).map(|(part, _)| part);
+            return match (missing, parts.iter().any(Option::is_some)) {
+                (Some(missing), true) => {
+                    let class = pickle.text(class);
+                    let error = damaged(format!("a module (class `{class}`) without its `{missing}`"));
+                    let place = prefix.trim_end_matches('.');
+                    Err(if place.is_empty() { error } else { error.place(format!("`{place}`")) })
+                }
+                _ => Ok(false),
+            };
+        };
+        // What is not saved with a module is computed anew: tables of positions.
+        let left_out = pickle.get(state, "_non_persistent_buffers_set");
+        let left_out = left_out.map_or(&[][..], |names| pickle.items(names));
+        self.dict(parameters, prefix, &[], depth)?;
+        self.dict(buffers, prefix, left_out, depth)?;
+        self.dict(modules, prefix, &[], depth)?;
+        Ok(true)
     }
 
     fn tensor(&mut self, name: String, tensor: &Tensor) -> Result<StoredTensor> {

@@ -146,7 +146,7 @@ impl Golden {
 
     /// The indices in the cfg of the layers that have weights, in order. Those with a normalization are in the table of scales.
     fn indices(&self, entry: &Entry) -> Vec<usize> {
-        let plain = PLAIN.iter().find(|(name, _)| *name == entry.name).map_or(&[][..], |(_, plain)| plain);
+        let plain = PLAIN.iter().find(|(name, _)| *name == &*entry.name).map_or(&[][..], |(_, plain)| plain);
         let scaled = self.scales.keys().filter_map(|index| index.parse().ok());
         let mut indices: Vec<usize> = scaled.chain(plain.iter().copied()).collect();
         indices.sort_unstable();

@@ -4,7 +4,7 @@ use std::io::BufRead;
 
 use kiln_core::Result;
 
-use super::{Input, Items, PROTOCOL, Pickle, Storage, Tensor, Text, Value, damaged, torch};
+use super::{Input, Items, Object, PROTOCOL, Pickle, Storage, Tensor, Text, Value, damaged, torch};
 use crate::formats::budget::Budget;
 
 /// Values that wait on the stack at most. Python hands a dictionary over in portions of a thousand.
@@ -24,6 +24,7 @@ pub fn read(input: &mut Input<impl BufRead>, budget: &mut Budget) -> Result<Pick
         items: Vec::new(),
         lists: Vec::new(),
         dicts: Vec::new(),
+        objects: Vec::new(),
         storages: Vec::new(),
         tensors: Vec::new(),
     };
@@ -100,7 +101,7 @@ impl Machine<'_> {
             b'B' => self.skip_bytes::<4>(input)?,
             0x8e | 0x96 => self.skip_bytes::<8>(input)?,
 
-            // Tuples, lists, dictionaries; sets are not kept.
+            // Tuples, lists, dictionaries; a set is a list here.
             b')' => self.make_tuple(self.stack.len())?,
             0x85 => self.make_tuple(self.below(1)?)?,
             0x86 => self.make_tuple(self.below(2)?)?,
@@ -109,8 +110,8 @@ impl Machine<'_> {
                 let mark = self.mark()?;
                 self.make_tuple(mark)?;
             }
-            b']' => self.make_list(Vec::new())?,
-            b'l' => {
+            b']' | 0x8f => self.make_list(Vec::new())?,
+            b'l' | 0x91 => {
                 let items = self.pop_mark()?;
                 self.make_list(items)?;
             }
@@ -118,7 +119,7 @@ impl Machine<'_> {
                 let item = self.pop()?;
                 self.append(&[item])?;
             }
-            b'e' => {
+            b'e' | 0x90 => {
                 let items = self.pop_mark()?;
                 self.append(&items)?;
             }
@@ -139,12 +140,6 @@ impl Machine<'_> {
             b'u' => {
                 let items = self.pop_mark()?;
                 self.set_items(&items)?;
-            }
-            0x8f => self.push(Value::Other)?,
-            0x90 => drop(self.pop_mark()?),
-            0x91 => {
-                self.pop_mark()?;
-                self.push(Value::Other)?;
             }
 
             // The memo: a value is kept under a number, and fetched again.
@@ -171,12 +166,14 @@ impl Machine<'_> {
                 let made = torch::call(self, function, arguments)?;
                 self.push(made)?;
             }
-            0x81 => self.new_object(2)?,
-            0x92 => self.new_object(3)?,
-            // Attributes of an object; a state dict's `_metadata` is one.
+            0x81 => self.make_object(2)?,
+            0x92 => self.make_object(3)?,
+            // Attributes of an object; those of a dictionary (a state dict's `_metadata`) are not kept.
             b'b' => {
-                self.pop()?;
-                self.top()?;
+                let state = self.pop()?;
+                if let Value::Object(object) = self.top()? {
+                    self.pickle.objects[object as usize].state = state;
+                }
             }
             b'Q' => {
                 let id = self.pop()?;
@@ -354,15 +351,22 @@ impl Machine<'_> {
         self.push(value.ok_or_else(|| damaged(format!("refers to value {index}, which is not there")))?)
     }
 
-    /// Of an object only its class is kept; `parts` are the class and what it is made of.
-    fn new_object(&mut self, parts: usize) -> Result<()> {
+    /// `parts` are the class and what the object is made of, which is not kept.
+    fn make_object(&mut self, parts: usize) -> Result<()> {
         let place = self.below(parts)?;
         let class = self.stack[place];
         self.stack.truncate(place);
-        self.push(match class {
-            Value::Class(name) | Value::Object(name) => Value::Object(name),
-            _ => Value::Other,
-        })
+        let made = match self.pickle.class(class) {
+            Some(class) => self.new_object(class)?,
+            None => Value::Other,
+        };
+        self.push(made)
+    }
+
+    pub fn new_object(&mut self, class: Text) -> Result<Value> {
+        self.budget.take(3 * size_of::<Object>() as u64)?;
+        self.pickle.objects.push(Object { class, state: Value::None });
+        Ok(Value::Object(self.pickle.objects.len() as u32 - 1))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Python's pickles, as far as PyTorch writes them (protocols 2 to 5): a stack machine that builds plain values.
 //!
 //! Nothing is imported or called. The few functions that state dicts are made of are known by name ([`torch`]); every
-//! other class gives an [`Object`](Value::Object), of which only the class is kept. Values are handles into the vectors of
+//! other class gives an [`Object`], of which its class and its attributes are kept. Values are handles into the vectors of
 //! [`Pickle`], so a pickle that nests a million tuples or holds itself is neither a deep recursion nor a copy.
 
 mod input;
@@ -26,16 +26,24 @@ pub enum Value {
     Int(i64),
     Text(Text),
     Tuple(Items),
+    /// A list or a set.
     List(u32),
     Dict(u32),
     /// A class or a function: `collections.OrderedDict`.
     Class(Text),
-    /// Something made by a class or a function that is not known here.
-    Object(Text),
+    Object(u32),
     Storage(u32),
     Tensor(u32),
-    /// A float, bytes, a set, a large integer: nothing that a state dict is made of.
+    /// A float, bytes, a large integer: nothing that a state dict is made of.
     Other,
+}
+
+/// Something made by a class or a function that is not known here: a record, which does nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Object {
+    pub class: Text,
+    /// Its attributes: a dictionary, but for classes that keep them otherwise.
+    pub state: Value,
 }
 
 /// A part of [`Pickle`]'s text.
@@ -87,6 +95,7 @@ pub struct Pickle {
     items: Vec<Value>,
     lists: Vec<Vec<Value>>,
     dicts: Vec<Vec<(Value, Value)>>,
+    objects: Vec<Object>,
     pub storages: Vec<Storage>,
     pub tensors: Vec<Tensor>,
 }
@@ -116,6 +125,20 @@ impl Pickle {
         &self.dicts[dict as usize]
     }
 
+    /// The name of a class, or of an object's.
+    pub fn class(&self, value: Value) -> Option<Text> {
+        match value {
+            Value::Class(class) => Some(class),
+            Value::Object(object) => Some(self.object(object).class),
+            _ => None,
+        }
+    }
+
+    /// What an object is.
+    pub fn object(&self, object: u32) -> Object {
+        self.objects[object as usize]
+    }
+
     /// The value of a key, where `value` is a dictionary that has it.
     pub fn get(&self, value: Value, key: &str) -> Option<Value> {
         let Value::Dict(dict) = value else { return None };
@@ -131,6 +154,20 @@ impl Pickle {
             Value::Int(number) => Some(number.to_string()),
             _ => None,
         }
+    }
+
+    /// How long a key is at most.
+    pub fn key_length(&self, value: Value) -> usize {
+        match value {
+            Value::Text(text) => text.length as usize,
+            // Of the longest integer, with its sign.
+            _ => 20,
+        }
+    }
+
+    /// Whether two values are the same text.
+    pub fn are_one_text(&self, value: Value, other: Value) -> bool {
+        matches!((value, other), (Value::Text(a), Value::Text(b)) if self.text(a) == self.text(b))
     }
 }
 

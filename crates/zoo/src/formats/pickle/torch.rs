@@ -8,9 +8,8 @@ use crate::formats::Dtype;
 
 /// What a function gives for its arguments.
 pub fn call(machine: &mut Machine, function: Value, arguments: Value) -> Result<Value> {
-    let (Value::Class(name) | Value::Object(name)) = function else {
-        return Err(damaged("a call of what is no function"));
-    };
+    let class = machine.pickle.class(function);
+    let name = class.ok_or_else(|| damaged("a call of what is no function"))?;
     let pickle = &machine.pickle;
     let called = pickle.text(name);
     match (called, pickle.items(arguments)) {
@@ -28,6 +27,7 @@ pub fn call(machine: &mut Machine, function: Value, arguments: Value) -> Result<
             }
             Ok(made)
         }
+        ("__builtin__.set" | "builtins.set", [items @ Value::List(_)]) => Ok(*items),
         ("torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state", [data, ..]) => {
             Ok(*data)
         }
@@ -72,7 +72,7 @@ pub fn call(machine: &mut Machine, function: Value, arguments: Value) -> Result<
             | "torch._utils._rebuild_tensor_v3",
             _,
         ) => Err(damaged("a tensor that is made of something else than a storage, a shape and strides")),
-        _ => Ok(Value::Object(name)),
+        _ => machine.new_object(name),
     }
 }
 
