@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kiln_core::{Detection, Error, Result, nearest};
-use kiln_data::Pipeline;
+use kiln_data::{Pipeline, boxed};
 use kiln_tasks::{Selection, Suppression};
 use kiln_zoo::{Entry, Output as Said, Preprocessing};
 use serde_json::{Value, json};
@@ -99,8 +99,10 @@ impl Speaker for Finder {
                 }
             }
             let name = |one: &Detection| class_name(&self.names, one.class);
-            let draw =
-                |drawings: &mut Drawings| drawings.add(file, |image| drawn(image, &detections, &self.names));
+            let label = |one: &Detection| format!("{} {:.0} %", name(one), one.score * 100.0);
+            let boxes: Vec<_> =
+                detections.iter().map(|one| (label(one), one.class, one.bounding_box)).collect();
+            let draw = |drawings: &mut Drawings| drawings.add(file, |image| boxed(image, &boxes));
             let drawing = drawings.as_mut().map(draw).transpose()?;
             let objects: Vec<Value> = (detections.iter())
                 .map(|one| {
@@ -133,9 +135,4 @@ impl Speaker for Finder {
         let images = self.found.iter().map(|(index, found)| (name(*index), *index, &found[..]));
         write(file, coco::results(images, &self.names))
     }
-}
-
-/// An image with the boxes of what was found in it.
-fn drawn(image: &image::RgbImage, _detections: &[Detection], _names: &[String]) -> image::RgbImage {
-    image.clone()
 }
