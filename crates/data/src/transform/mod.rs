@@ -14,6 +14,7 @@ mod histogram;
 mod hsv;
 mod mosaic;
 mod motion;
+mod opencv;
 mod operation;
 mod pipeline;
 mod policy;
@@ -369,7 +370,7 @@ pub enum Interpolation {
     /// A triangle filter.
     #[default]
     Bilinear,
-    /// A triangle filter that is not widened: OpenCV's, by which YOLOv5 to v9 see their images.
+    /// Between the four pixels around a point, however much the image shrinks: OpenCV's, by which YOLOv5 to v9 see their images.
     BilinearAliased,
     /// Keys' cubic with a = -0.5.
     Bicubic,

@@ -15,21 +15,15 @@ use super::warp::size;
 pub(super) struct Filter {
     /// Beyond this distance pixels weigh nothing.
     reach: f64,
-    /// It becomes as wide as a new pixel where the image shrinks.
-    widens: bool,
     weight: fn(f64) -> f64,
 }
 
 /// A triangle.
-pub(super) const BILINEAR: Filter = Filter { reach: 1.0, widens: true, weight: |x| (1.0 - x.abs()).max(0.0) };
-
-/// A triangle between the nearest pixels, however much the image shrinks.
-pub(super) const BILINEAR_ALIASED: Filter = Filter { widens: false, ..BILINEAR };
+pub(super) const BILINEAR: Filter = Filter { reach: 1.0, weight: |x| (1.0 - x.abs()).max(0.0) };
 
 /// Keys' cubic with a = -1/2.
 pub(super) const BICUBIC: Filter = Filter {
     reach: 2.0,
-    widens: true,
     weight: |x| match x.abs() {
         x if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
         x if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * -0.5,
@@ -43,7 +37,7 @@ const BITS: u32 = 22;
 /// What a sum begins with, so that cutting off its bits rounds it.
 const HALF: i32 = 1 << (BITS - 1);
 
-/// `image` at another height and width, by a filter.
+/// `image` at another height and width, by a filter that is widened when the image shrinks.
 pub(super) fn scaled(image: &RgbImage, [height, width]: [usize; 2], filter: Filter) -> RgbImage {
     let [rows, columns] = size(image);
     let mut pixels = Cow::Borrowed(image.as_raw());
@@ -66,7 +60,7 @@ struct Taps {
 /// The taps of each of `new` pixels made of `old` ones.
 fn taps(old: usize, new: usize, filter: Filter) -> Vec<Taps> {
     let step = old as f64 / new as f64;
-    let stretch = if filter.widens { step.max(1.0) } else { 1.0 };
+    let stretch = step.max(1.0);
     let reach = filter.reach * stretch;
     let one = |index: usize| {
         let centre = (index as f64 + 0.5) * step;
@@ -120,45 +114,4 @@ fn down(pixels: &[u8], width: usize, taps: &[Taps]) -> Vec<u8> {
 /// A weighed sum, cut off at black and white.
 fn byte(sum: i32) -> u8 {
     (sum >> BITS).clamp(0, 255) as u8
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Height and width, and the values row by row: OpenCV 5.0, `cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)`
-    /// of a grey image of 5 x 7 whose value is `(37 y² + 91 x + 13 x y) % 256`.
-    const OPENCV: [([usize; 2], &[u8]); 4] = [
-        ([2, 3], &[95, 74, 96, 166, 222, 148]),
-        (
-            [3, 7],
-            &[
-                12, 108, 203, 42, 137, 148, 72, 148, 9, 126, 243, 104, 221, 82, 79, 218, 100, 239, 122, 89,
-                143,
-            ],
-        ),
-        ([4, 2], &[120, 164, 119, 124, 124, 186, 192, 71]),
-        (
-            [9, 10],
-            &[
-                0, 50, 114, 177, 75, 49, 113, 176, 125, 34, 12, 65, 131, 198, 99, 76, 138, 145, 114, 72, 33,
-                89, 161, 233, 138, 120, 181, 93, 95, 136, 86, 84, 110, 187, 171, 158, 154, 131, 121, 119,
-                148, 72, 38, 120, 202, 194, 110, 192, 158, 82, 109, 114, 114, 102, 182, 179, 100, 186, 158,
-                86, 77, 149, 177, 90, 170, 172, 96, 168, 151, 98, 79, 155, 188, 106, 190, 198, 120, 98, 114,
-                143, 80, 158, 195, 115, 203, 213, 134, 55, 91, 170,
-            ],
-        ),
-    ];
-
-    #[test]
-    fn without_antialias_it_is_opencvs_to_a_grey_level() {
-        let image =
-            RgbImage::from_fn(7, 5, |x, y| image::Rgb([((37 * y * y + 91 * x + 13 * x * y) % 256) as u8; 3]));
-        for (output, expected) in OPENCV {
-            let found = scaled(&image, output, BILINEAR_ALIASED);
-            let grey: Vec<u8> = found.pixels().map(|pixel| pixel.0[0]).collect();
-            let near = grey.iter().zip(expected).all(|(a, b)| a.abs_diff(*b) <= 1);
-            assert!(grey.len() == expected.len() && near, "{output:?}: {grey:?}");
-        }
-    }
 }

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 
 use image::{RgbImage, imageops};
 
-use super::resample::{BICUBIC, BILINEAR, BILINEAR_ALIASED, scaled};
+use super::opencv;
+use super::resample::{BICUBIC, BILINEAR, scaled};
 use super::{Interpolation, Motion};
 use crate::Sample;
 
@@ -57,7 +58,7 @@ impl Warp {
                     .expect("`places` has one for each pixel")
             }
             Interpolation::Bilinear => scaled(&part, self.output, BILINEAR),
-            Interpolation::BilinearAliased => scaled(&part, self.output, BILINEAR_ALIASED),
+            Interpolation::BilinearAliased => opencv::scaled(&part, self.output),
             Interpolation::Bicubic => scaled(&part, self.output, BICUBIC),
         };
         if self.mirrored {

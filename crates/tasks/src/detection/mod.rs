@@ -115,7 +115,7 @@ impl Task for ObjectDetection {
     }
 }
 
-/// [`DetectionScore`] of what is shown of a network's predictions, in the pixels of its input.
+/// [`DetectionScore`] of what is shown of a network's predictions, in the pixels of its input and clipped to it.
 #[derive(Debug, Clone)]
 pub struct ObjectDetectionScore {
     score: DetectionScore,
@@ -133,8 +133,12 @@ impl Score for ObjectDetectionScore {
     type Output = Predictions;
 
     fn update(&mut self, predictions: Predictions, batch: &Batch) {
-        for (detections, truth) in self.selection.of(&predictions).iter().zip(&batch.truths) {
-            self.score.add(detections, truth);
+        let [_, _, height, width] = batch.images.dims();
+        for (mut detections, truth) in self.selection.of(&predictions).into_iter().zip(&batch.truths) {
+            for one in &mut detections {
+                one.bounding_box = one.bounding_box.clipped(width as f32, height as f32);
+            }
+            self.score.add(&detections, truth);
         }
     }
 
