@@ -36,6 +36,8 @@ pub(crate) fn preprocessing(entry: &Entry, file: &Path) -> Preprocessing {
     let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let [_, _, size, _] = entry.input();
     let (resize, interpolation, (mean, std)) = match (&entry.architecture, entry.name) {
+        // torchvision's see a whole image, its shorter side of that size; so do all others here.
+        (A::Segmenter(_), _) => (size, Bilinear, IMAGENET),
         // akamaster's; all others for CIFAR-10 as chenyaofo's.
         (A::CifarResNet(CifarResNetConfig { shortcut: Shortcut::Padded, .. }), _) => {
             (size, Bilinear, IMAGENET)

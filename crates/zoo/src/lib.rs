@@ -14,6 +14,7 @@ mod known;
 mod misfit;
 mod preprocessing;
 mod registry;
+mod segmenter;
 mod state_dict;
 mod weights;
 
@@ -25,5 +26,6 @@ pub use golden::{Golden, Parity};
 pub use misfit::Misfit;
 pub use preprocessing::{Interpolation, Preprocessing};
 pub use registry::{REGISTRY, find};
+pub use segmenter::Segmenter;
 pub use state_dict::StateDict;
 pub use weights::{load, load_backbone, load_partial, plan, save, shapes};

@@ -59,7 +59,8 @@ impl NetworkArgs {
         let entry = kiln_zoo::find(model)?;
         if entry.kind() != Kind::Classifier {
             return Err(Error::input(format!(
-                "{model} is a detector, and only classifiers can be used so far"
+                "{model} is a {}, and only classifiers can be used so far",
+                entry.kind()
             )));
         }
         let dict = StateDict::read(file)?;

@@ -240,7 +240,9 @@ impl Prepared {
 fn entry(source: &Source, model: &ModelFile) -> Result<Entry> {
     let entry = kiln_zoo::find(&model.name).map_err(|error| placed(source, "model.name", &error))?;
     if entry.kind() != Kind::Classifier {
-        return Err(source.reject("model.name", format!("{} is a detector, no classifier", entry.name)));
+        return Err(
+            source.reject("model.name", format!("{} is a {}, no classifier", entry.name, entry.kind()))
+        );
     }
     match model.save_memory {
         Some(true) => entry.saving_memory().ok_or_else(|| {
