@@ -1,6 +1,7 @@
 //! What is known of a model beside its network.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::path::Path;
 
 use burn::prelude::*;
@@ -16,14 +17,16 @@ use kiln_yolo::{Cfg, CspDarknet53Classifier, Darknet19Classifier, Darknet53Class
 use crate::detector::DetectorConfig;
 use crate::formats::legible;
 use crate::known;
-use crate::{Classifier, Detector, Model, Preprocessing, StateDict};
+use crate::segmenter::SegmenterConfig;
+use crate::{Classifier, Detector, Model, Preprocessing, Segmenter, StateDict};
 
 /// A model that can be asked for by name, or that a Darknet cfg describes.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// What `--model` and a config's `name` take: a name of the registry, or the path of a cfg.
     pub name: Cow<'static, str>,
-    /// Learnable parameters for [`num_classes`](Self::num_classes) classes, without auxiliary classifiers.
+    /// Learnable parameters for [`num_classes`](Self::num_classes) classes; of a classifier, without auxiliary ones; of a
+    /// segmenter, with its auxiliary heads: as torchvision counts.
     pub params: usize,
     /// How good it was published to be.
     pub published: Option<Published>,
@@ -37,15 +40,29 @@ pub enum Kind {
     Classifier,
     /// Its objects: a class and a box each.
     Detector,
+    /// The class of every pixel.
+    Segmenter,
+}
+
+/// As in a sentence: "is a detector".
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Classifier => "classifier",
+            Self::Detector => "detector",
+            Self::Segmenter => "segmenter",
+        })
+    }
 }
 
 /// A published result, in percent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Published {
     /// Of a classifier, how often the most probable class is right; of a detector, the average precision: COCO's over IoU 0.50
-    /// to 0.95, if that is known.
+    /// to 0.95, if that is known; of a segmenter, the mean over the classes of the IoU of their pixels.
     pub first: Option<f64>,
-    /// Of a classifier, how often one of the five most probable is right; of a detector, the average precision at IoU 0.50.
+    /// Of a classifier, how often one of the five most probable is right; of a detector, the average precision at IoU 0.50;
+    /// of a segmenter, how often a pixel's class is right.
     pub second: Option<f64>,
     /// By whom.
     pub source: &'static str,
@@ -70,6 +87,7 @@ pub(crate) enum Architecture {
     Darknet53,
     CspDarknet53,
     Detector(DetectorConfig),
+    Segmenter(SegmenterConfig),
 }
 
 use Architecture as A;
@@ -103,6 +121,7 @@ impl Entry {
             A::ShuffleNetV2(_) => "ShuffleNetV2",
             A::Darknet19 | A::Darknet53 | A::CspDarknet53 => "Darknet",
             A::Detector(config) => config.family(),
+            A::Segmenter(config) => config.family(),
         }
     }
 
@@ -110,6 +129,7 @@ impl Entry {
     pub fn kind(&self) -> Kind {
         match self.architecture {
             A::Detector(_) => Kind::Detector,
+            A::Segmenter(_) => Kind::Segmenter,
             _ => Kind::Classifier,
         }
     }
@@ -122,18 +142,27 @@ impl Entry {
         }
     }
 
+    /// The segmenter with fresh weights; `None` if it is another kind of model.
+    pub fn segmenter(&self, num_classes: usize, device: &Device) -> Option<Segmenter> {
+        match &self.architecture {
+            A::Segmenter(config) => Some(config.init(num_classes, device)),
+            _ => None,
+        }
+    }
+
     /// The model with fresh weights, whatever it says of an image.
     pub fn model(&self, num_classes: usize, device: &Device) -> Model {
-        match self.detector(num_classes, device) {
-            Some(detector) => Model::Detector(detector),
-            None => Model::Classifier(self.init(num_classes, device)),
+        match &self.architecture {
+            A::Detector(config) => Model::Detector(config.init(num_classes, device)),
+            A::Segmenter(config) => Model::Segmenter(config.init(num_classes, device)),
+            _ => Model::Classifier(self.init(num_classes, device)),
         }
     }
 
     /// The classifier with fresh weights.
     ///
     /// # Panics
-    /// If it is a [`Kind::Detector`].
+    /// If it is of another [`Kind`].
     pub fn init(&self, num_classes: usize, device: &Device) -> Classifier {
         match self.architecture.clone() {
             A::AlexNet(config) => Classifier::AlexNet(AlexNetConfig { num_classes, ..config }.init(device)),
@@ -165,7 +194,7 @@ impl Entry {
             A::Darknet19 => Classifier::Darknet19(Darknet19Classifier::new(num_classes, device)),
             A::Darknet53 => Classifier::Darknet53(Darknet53Classifier::new(num_classes, device)),
             A::CspDarknet53 => Classifier::CspDarknet53(CspDarknet53Classifier::new(num_classes, device)),
-            A::Detector(_) => panic!("{} is no classifier", self.name),
+            A::Detector(_) | A::Segmenter(_) => panic!("{} is no classifier", self.name),
         }
     }
 
@@ -185,6 +214,7 @@ impl Entry {
     pub fn num_classes(&self) -> usize {
         match &self.architecture {
             A::Detector(config) => config.num_classes(),
+            A::Segmenter(config) => config.num_classes(),
             _ if self.is_for_cifar() => 10,
             _ => 1000,
         }
@@ -194,6 +224,10 @@ impl Entry {
     pub fn input(&self) -> [usize; 4] {
         let side = match &self.architecture {
             A::Detector(config) => {
+                let [height, width] = config.size();
+                return [1, 3, height, width];
+            }
+            A::Segmenter(config) => {
                 let [height, width] = config.size();
                 return [1, 3, height, width];
             }
@@ -228,6 +262,7 @@ impl Entry {
             A::ResNet(_) | A::CifarResNet(_) | A::CifarResNetV2(_) | A::ShuffleNetV2(_) => &["fc."],
             A::Darknet19 => &["conv."],
             A::Darknet53 | A::CspDarknet53 => &["fc."],
+            A::Segmenter(config) => config.class_keys(),
         };
         keys.iter().map(|key| Cow::Borrowed(*key)).collect()
     }

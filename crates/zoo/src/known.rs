@@ -44,6 +44,8 @@ pub(crate) fn preprocessing(entry: &Entry, file: &Path) -> Preprocessing {
         return Preprocessing { resize: size, size, fit, interpolation, mean, std, classes: Vec::new() };
     }
     let (resize, interpolation, (mean, std)) = match (&entry.architecture, &*entry.name) {
+        // torchvision's see a whole image, its shorter side of that size; so do all others here.
+        (A::Segmenter(_), _) => (size, Bilinear, IMAGENET),
         // akamaster's; all others for CIFAR-10 as chenyaofo's.
         (A::CifarResNet(CifarResNetConfig { shortcut: Shortcut::Padded, .. }), _) => {
             (size, Bilinear, IMAGENET)

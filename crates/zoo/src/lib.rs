@@ -15,6 +15,7 @@ mod misfit;
 mod model;
 mod preprocessing;
 mod registry;
+mod segmenter;
 mod state_dict;
 mod weights;
 
@@ -27,5 +28,6 @@ pub use misfit::Misfit;
 pub use model::{Model, Output};
 pub use preprocessing::{Fit, Interpolation, Preprocessing};
 pub use registry::{REGISTRY, find, find_or_read};
+pub use segmenter::Segmenter;
 pub use state_dict::StateDict;
 pub use weights::{load, load_backbone, load_partial, plan, save, shapes};

@@ -1,9 +1,9 @@
 //! A model of any kind, and what it says of a batch, as one type each, so that one loop trains them all.
 
 use burn::prelude::*;
-use kiln_core::{Logits, Network, Predictions};
+use kiln_core::{LabelLogits, Logits, Network, Predictions};
 
-use crate::{Classifier, Detector};
+use crate::{Classifier, Detector, Segmenter};
 
 /// A model of any kind. Its weights are named as the network's own.
 #[derive(Module, Debug)]
@@ -13,6 +13,8 @@ pub enum Model {
     Classifier(Classifier),
     /// It says what objects are in an image.
     Detector(Detector),
+    /// It says what class every pixel is of.
+    Segmenter(Segmenter),
 }
 
 /// What a [`Model`] says of a batch.
@@ -22,6 +24,8 @@ pub enum Output {
     Logits(Logits),
     /// Of a detector.
     Predictions(Predictions),
+    /// Of a segmenter.
+    Labels(LabelLogits),
 }
 
 impl Network for Model {
@@ -31,6 +35,7 @@ impl Network for Model {
         match self {
             Self::Classifier(network) => Output::Logits(network.forward(images)),
             Self::Detector(network) => Output::Predictions(network.forward(images)),
+            Self::Segmenter(network) => Output::Labels(network.forward(images)),
         }
     }
 
@@ -38,6 +43,7 @@ impl Network for Model {
         match self {
             Self::Classifier(network) => Output::Logits(network.forward_train(images)),
             Self::Detector(network) => Output::Predictions(network.forward_train(images)),
+            Self::Segmenter(network) => Output::Labels(network.forward_train(images)),
         }
     }
 }

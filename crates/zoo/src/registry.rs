@@ -5,13 +5,20 @@ use std::path::Path;
 
 use kiln_alexnet::{self as alexnet, AlexNetConfig};
 use kiln_core::{Error, Result, nearest};
+use kiln_deeplab::{
+    DeepLabV2Config, DeepLabV3Config, DeepLabV3PlusConfig, DeepLabVggConfig, OutputStride, Rates,
+};
 use kiln_densenet::{self as densenet, Activations};
+use kiln_fcn::{self as fcn, FcnAlexNetConfig, FcnResNetConfig, FcnVggConfig};
 use kiln_googlenet::{self as googlenet, GoogLeNetConfig};
+use kiln_pspnet::PspNetConfig;
 use kiln_resnet::{
     self as resnet, CifarResNetConfig, CifarResNetV2Config, CifarV2Depth, Kind, ResNetConfig, ResNetV2Config,
     Shortcut, Version,
 };
+use kiln_segnet::SegNetConfig;
 use kiln_shufflenet::{self as shufflenet, ShuffleNetV2Config, Width};
+use kiln_unet::{Borders, UNetConfig};
 use kiln_vgg::{self as vgg, VggConfig};
 use kiln_yolo::{
     Edition, Neck, Priors, Scale, YoloV1Config, YoloV2Config, YoloV3Config, YoloV4Config, YoloV5Config,
@@ -20,7 +27,9 @@ use kiln_yolo::{
 
 use crate::detector::DetectorConfig as D;
 use crate::entry::{Architecture as A, Entry, Published};
+use crate::segmenter::SegmenterConfig as S;
 
+use OutputStride::{S8, S16};
 use Shortcut::{Padded, Projected};
 use Width::{X05, X10, X15, X20};
 use resnet::Depth::{D18, D34, D50, D101, D152};
@@ -126,6 +135,29 @@ pub const REGISTRY: &[Entry] = &[
     row("yolov8m",               25_902_640, ap_only(50.2, ULTRALYTICS), yolo_v8(Scale::M)),
     row("yolov8l",               43_691_520, ap_only(52.9, ULTRALYTICS), yolo_v8(Scale::L)),
     row("yolov8x",               68_229_648, ap_only(53.9, ULTRALYTICS), yolo_v8(Scale::X)),
+    row("fcn32s_vgg16",         136_152_917, first(63.6, SHELHAMER), fcn_vgg(fcn::Version::S32)),
+    row("fcn16s_vgg16",         134_815_994, first(65.0, SHELHAMER), fcn_vgg(fcn::Version::S16)),
+    row("fcn8s_vgg16",          134_489_759, first(65.5, SHELHAMER), fcn_vgg(fcn::Version::S8)),
+    row("fcn8s_vgg16-at-once",  134_489_759, first(65.4, SHELHAMER), fcn_vgg(fcn::Version::S8AtOnce)),
+    row("fcn_alexnet",           58_704_590, first(48.0, SHELHAMER), A::Segmenter(S::FcnAlexNet(FcnAlexNetConfig { num_classes: 21, narrower: 1 }))),
+    row("fcn_resnet50",          35_322_218, published(60.5, 91.4, COCO_VOC), fcn_resnet(D50)),
+    row("fcn_resnet101",         54_314_346, published(63.7, 91.9, COCO_VOC), fcn_resnet(D101)),
+    row("unet",                  31_031_810, first(92.03, "Ronneberger et al. 2015, PhC-U373"), unet(Borders::Valid)),
+    row("unet_bn",               31_037_698, None, unet(Borders::Padded)),
+    row("segnet",                29_449_355, published(60.1, 90.4, "Badrinarayanan et al. 2015, CamVid"), A::Segmenter(S::SegNet(SegNetConfig { num_classes: 11, narrower: 1 }))),
+    row("deeplabv1_vgg16",       20_505_429, first(62.25, "Chen et al. 2014, VOC 2012 val"), deeplab_vgg(Rates::LargeFov)),
+    row("deeplabv2_vgg16",       37_877_652, first(68.96, CHEN_2016), deeplab_vgg(Rates::AsppL)),
+    row("deeplabv2_resnet101",   44_048_532, first(76.35, CHEN_2016), A::Segmenter(S::DeepLabV2(DeepLabV2Config { depth: D101, num_classes: 21, narrower: 1 }))),
+    row("deeplabv3_resnet50",    42_004_074, published(66.4, 92.4, COCO_VOC), deeplab_v3(D50)),
+    row("deeplabv3_resnet101",   60_996_202, published(67.4, 92.4, COCO_VOC), deeplab_v3(D101)),
+    row("deeplabv3plus_resnet18",      16_608_181, None, deeplab_v3plus(D18, S16)),
+    row("deeplabv3plus_resnet50",      40_352_181, None, deeplab_v3plus(D50, S16)),
+    row("deeplabv3plus_resnet101",     59_344_309, None, deeplab_v3plus(D101, S16)),
+    row("deeplabv3plus_resnet18-os8",  16_608_181, None, deeplab_v3plus(D18, S8)),
+    row("deeplabv3plus_resnet50-os8",  40_352_181, None, deeplab_v3plus(D50, S8)),
+    row("deeplabv3plus_resnet101-os8", 59_344_309, None, deeplab_v3plus(D101, S8)),
+    row("pspnet_resnet50",       48_957_802, None, pspnet(D50)),
+    row("pspnet_resnet101",      67_949_930, first(82.6, "Zhao et al. 2016, VOC 2012 test, six scales"), pspnet(D101)),
 ];
 
 const KAIMING_HE: &str = "He et al. 2015, weights of 2016";
@@ -135,6 +167,9 @@ const HE_2016: &str = "He et al. 2016, Tables 4 and 5";
 const PJREDDIE: &str = "pjreddie.com";
 const ALEXEY: &str = "AlexeyAB/darknet";
 const ULTRALYTICS: &str = "Ultralytics";
+const SHELHAMER: &str = "Shelhamer et al. 2016, VOC 2011 seg11valid";
+const COCO_VOC: &str = "torchvision, COCO with VOC's labels, V1";
+const CHEN_2016: &str = "Chen et al. 2016, VOC 2012 val, without CRF";
 const YOLO_V4: YoloV4Config = YoloV4Config { num_classes: 80 };
 
 const fn row(name: &'static str, params: usize, published: Option<Published>, architecture: A) -> Entry {
@@ -250,6 +285,38 @@ const fn yolo_v5(scale: Scale) -> A {
 
 const fn yolo_v8(scale: Scale) -> A {
     A::Detector(D::YoloV8(YoloV8Config { scale, num_classes: 80 }))
+}
+
+const fn fcn_vgg(version: fcn::Version) -> A {
+    A::Segmenter(S::FcnVgg(FcnVggConfig { version, num_classes: 21, narrower: 1 }))
+}
+
+const fn fcn_resnet(depth: resnet::Depth) -> A {
+    A::Segmenter(S::FcnResNet(FcnResNetConfig { depth, num_classes: 21, narrower: 1 }))
+}
+
+const fn unet(borders: Borders) -> A {
+    let (batch_norm, dropout) = match borders {
+        Borders::Valid => (false, 0.5),
+        Borders::Padded => (true, 0.0),
+    };
+    A::Segmenter(S::UNet(UNetConfig { borders, batch_norm, width: 64, dropout, num_classes: 2 }))
+}
+
+const fn deeplab_vgg(rates: Rates) -> A {
+    A::Segmenter(S::DeepLabVgg(DeepLabVggConfig { rates, num_classes: 21, narrower: 1 }))
+}
+
+const fn deeplab_v3(depth: resnet::Depth) -> A {
+    A::Segmenter(S::DeepLabV3(DeepLabV3Config { depth, num_classes: 21, narrower: 1 }))
+}
+
+const fn deeplab_v3plus(depth: resnet::Depth, output_stride: OutputStride) -> A {
+    A::Segmenter(S::DeepLabV3Plus(DeepLabV3PlusConfig { depth, output_stride, num_classes: 21, narrower: 1 }))
+}
+
+const fn pspnet(depth: resnet::Depth) -> A {
+    A::Segmenter(S::PspNet(PspNetConfig { depth, num_classes: 21, narrower: 1 }))
 }
 
 /// The model of a name.

@@ -35,8 +35,23 @@ fn every_golden_of_a_model_of_the_registry_agrees() {
         }
     }
     // torchvision's AlexNet, three VGGs, GoogLeNet, four ResNets, two DenseNets, two ShuffleNets; timm's ResNet v2;
-    // Ultralytics' v5 and v8; Darknet's v1 to v4, large and small.
-    assert!(files.is_empty() || checked >= 24, "{checked} golden files checked");
+    // Ultralytics' v5 and v8; Darknet's v1 to v4, large and small; torchvision's FCN and DeepLab v3.
+    assert!(files.is_empty() || checked >= 26, "{checked} golden files checked");
+}
+
+/// Their golden files, made by the `make.py` beside them, are of networks written in PyTorch after the papers.
+#[test]
+fn segmenters_say_what_pytorch_says() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/segmenters");
+    let files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
+    let files: Vec<_> = files.filter(|file| file.extension().is_some_and(|kind| kind == "json")).collect();
+    assert_eq!(files.len(), 10);
+    for file in files {
+        let golden = Golden::read(&file).unwrap();
+        let parity = golden.check(&Device::flex()).unwrap();
+        assert_eq!(parity.disagreement, None, "{}", file.display());
+        println!("{}: {:.1e}", golden.model, parity.max_error);
+    }
 }
 
 /// The golden must be able to disagree: another version of the same network has the same names and shapes.

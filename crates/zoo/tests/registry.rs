@@ -7,7 +7,7 @@ use burn::tensor::Distribution;
 use kiln_core::{Network, learnable_parameters, without_gradient};
 use kiln_zoo::{Entry, REGISTRY, StateDict, find, load, save};
 
-/// Learnable numbers of a model, without auxiliary classifiers: as torchvision counts GoogLeNet's, which alone has any.
+/// Learnable numbers of a model, without GoogLeNet's auxiliary classifiers, as torchvision counts.
 fn parameters(entry: &Entry, device: &Device) -> usize {
     let network = entry.model(entry.num_classes(), device);
     let all = learnable_parameters(&network);
@@ -93,13 +93,13 @@ fn saved_and_loaded_weights_give_the_same_output_bit_for_bit() {
 }
 
 /// Of the reference's floating-point state dict: entries, and the FNV-1a hash of the sorted lines `name [shape]`. From
-/// torchvision 0.29.2 (GoogLeNet with `aux_logits=True`) and timm 1.0.31:
+/// torchvision 0.29.2 (GoogLeNet with `aux_logits=True`, segmenters with `aux_loss=True`) and timm 1.0.31:
 ///
 /// ```python
 /// rows = sorted(f"{k} {list(v.shape)}\n" for k, v in model.state_dict().items() if v.is_floating_point())
 /// print(len(rows), hex(fnv1a64("".join(rows))))
 /// ```
-const KEYS: [(&str, usize, u64); 31] = [
+const KEYS: [(&str, usize, u64); 35] = [
     ("alexnet", 16, 0x8AEF_27C5_A301_D050),
     ("vgg11", 22, 0x288D_104A_E091_EE95),
     ("vgg11_bn", 54, 0x2CB7_05FC_D527_6415),
@@ -131,6 +131,10 @@ const KEYS: [(&str, usize, u64); 31] = [
     ("resnetv2_50", 251, 0x68CE_6E65_0869_5F9D),
     ("resnetv2_101", 506, 0x96E0_5D95_4F39_6ABD),
     ("resnetv2_152", 761, 0x8CBC_D2F0_3FEA_60D4),
+    ("fcn_resnet50", 279, 0x28D2_E882_0343_0583),
+    ("fcn_resnet101", 534, 0xE9E6_748D_2DE7_B541),
+    ("deeplabv3_resnet50", 309, 0xF537_940B_9A8C_D9A3),
+    ("deeplabv3_resnet101", 564, 0x4A18_BAE9_FA62_A3D9),
 ];
 
 #[test]
@@ -138,7 +142,7 @@ fn names_and_shapes_of_weights_are_the_references() {
     let device = Device::flex();
     for (name, entries, hash) in KEYS {
         let entry = find(name).unwrap();
-        let shapes = kiln_zoo::shapes(&entry.init(1000, &device));
+        let shapes = kiln_zoo::shapes(&entry.model(entry.num_classes(), &device));
         let mut lines: Vec<String> =
             shapes.iter().map(|(name, shape)| format!("{name} {shape:?}\n")).collect();
         lines.sort();

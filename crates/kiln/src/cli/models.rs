@@ -31,6 +31,7 @@ fn header(kind: Kind) -> [&'static str; 8] {
     let [first, second] = match kind {
         Kind::Classifier => ["top-1 %", "top-5 %"],
         Kind::Detector => ["AP %", "AP50 %"],
+        Kind::Segmenter => ["mIoU %", "pixels %"],
     };
     ["model", "family", "parameters", "million MACs", "input", first, second, "published by"]
 }
@@ -38,7 +39,7 @@ fn header(kind: Kind) -> [&'static str; 8] {
 pub fn run(args: Args, output: &Output) -> Result<ExitCode> {
     let rows =
         REGISTRY.iter().map(|entry| Ok(Row { entry, macs: macs(entry)? })).collect::<Result<Vec<_>>>()?;
-    let tables = [Kind::Classifier, Kind::Detector].map(|kind| {
+    let tables = [Kind::Classifier, Kind::Detector, Kind::Segmenter].map(|kind| {
         let of_kind = rows.iter().filter(|row| row.entry.kind() == kind);
         let cells: Vec<[String; 8]> = of_kind.map(Row::cells).collect();
         match args.markdown {
@@ -81,6 +82,7 @@ impl Row {
         let published = entry.published.map(|Published { first, second, source }| match entry.kind() {
             Kind::Classifier => json!({"top1": first, "top5": second, "source": source}),
             Kind::Detector => json!({"ap": first, "ap50": second, "source": source}),
+            Kind::Segmenter => json!({"miou": first, "pixels": second, "source": source}),
         });
         json!({
             "name": entry.name, "family": entry.family(), "params": entry.params, "macs": macs,

@@ -20,11 +20,11 @@ use burn::prelude::*;
 use kiln_core::{Error, Network, Result, learnable_parameters};
 use serde::Deserialize;
 
-use crate::{Entry, StateDict, darknet, find, load};
+use crate::{Entry, Model, StateDict, darknet, find, load};
 
 mod outputs;
 
-use outputs::{PLAIN, outputs};
+use outputs::{PLAIN, labels, outputs};
 
 /// How far from the reference an output may be, as a part of its largest absolute value.
 const TOLERANCE: f64 = 1e-4;
@@ -88,17 +88,16 @@ impl Golden {
             None => numbers.map(|u| u * 2.0 - 1.0).collect(),
         };
         let images = Tensor::from_data(TensorData::new(images, self.input), device);
-        let (params, outputs) = match entry.detector(self.classes(entry), device) {
-            Some(network) => {
-                let network = self.filled(network, entry)?;
-                (learnable_parameters(&network), outputs(&network, images, name))
-            }
-            None => {
-                let network = self.filled(entry.init(self.classes(entry), device), entry)?;
+        let network = self.filled(entry.model(self.classes(entry), device), entry)?;
+        let params = learnable_parameters(&network);
+        let outputs = match &network {
+            Model::Detector(network) => outputs(network, images, name),
+            Model::Classifier(network) => {
                 let logits = network.forward(images).main;
                 let name = self.outputs.first().map(|output| output.name.clone()).unwrap_or_default();
-                (learnable_parameters(&network), vec![(name, logits.dims().to_vec(), logits.into_data())])
+                vec![(name, logits.dims().to_vec(), logits.into_data())]
             }
+            Model::Segmenter(network) => labels(network, images),
         };
         let (max_error, mut disagreement) = self.compare(outputs);
         if params != self.params {

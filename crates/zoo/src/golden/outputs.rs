@@ -1,11 +1,18 @@
-//! What detectors say, by the names that their references have for it.
+//! What detectors and segmenters say, by the names that their references have for it.
 
 use burn::prelude::*;
 use burn::tensor::activation::sigmoid;
 use kiln_core::{Level, Network};
 
 use super::Named;
-use crate::Detector;
+use crate::{Detector, Segmenter};
+
+/// What a segmenter says, as torchvision names it.
+pub fn labels(network: &Segmenter, images: Tensor<4>) -> Vec<Named> {
+    let said = network.forward_train(images);
+    let all = [said.main].into_iter().chain(said.auxiliary).zip(["out.out", "out.aux"]);
+    all.map(|(x, name)| (name.to_string(), x.dims().to_vec(), x.into_data())).collect()
+}
 
 /// What a detector says, as its reference names it: YOLO v5's and v8's in PyTorch, the others' in Darknet.
 pub fn outputs(network: &Detector, images: Tensor<4>, name: &str) -> Vec<Named> {
