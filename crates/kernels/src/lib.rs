@@ -94,7 +94,7 @@ pub use ops::linear::linear;
 pub use ops::norm::{batch_norm, batch_norm_train, running_statistics};
 pub use ops::pool::{adaptive_avg_pool2d, avg_pool2d, global_average, max_pool2d};
 pub use ops::response::response_norm;
-pub use ops::softmax::cross_entropy;
+pub use ops::softmax::{cross_entropy, weighted_cross_entropy};
 pub use ops::update::{adam, sgd};
 pub use peak::peak_gflops;
 pub use recompute::norm_relu_conv;

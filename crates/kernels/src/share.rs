@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 /// Floats that are worth a thread: waking one costs about as much as copying them.
-const SHARE: usize = 1 << 15;
+pub const SHARE: usize = 1 << 15;
 
 /// Does `work` on ranges that make up `0..units`, each unit being of `floats` floats. The ranges depend on nothing else.
 pub fn in_shares(units: usize, floats: usize, work: impl Fn(Range<usize>) + Sync) {

@@ -3,7 +3,7 @@
 use burn::prelude::*;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Distribution, Tolerance};
-use kiln_kernels::cross_entropy;
+use kiln_kernels::{cross_entropy, weighted_cross_entropy};
 
 /// torch 2.15.0: `cross_entropy(x, tensor([2, 0]), label_smoothing=s)` of `x` below, and 3 times its gradient.
 #[test]
@@ -54,6 +54,32 @@ fn many_rows_and_classes_are_burns_operations() {
         let ((ours, grad), (stock, stock_grad)) = (run(true), run(false));
         ours.assert_approx_eq(&stock, Tolerance::<f32>::rel_abs(1e-5, 1e-6));
         grad.assert_approx_eq(&stock_grad, Tolerance::<f32>::rel_abs(1e-4, 1e-8));
+    }
+}
+
+/// torch 2.15.0: `(cross_entropy(x, tensor([2, 0, 1]), reduction="none") * w).sum() / w.sum()`, and 3 times its gradient.
+#[test]
+fn a_row_counts_as_much_as_its_weight_says() {
+    let expected =
+        [[0.152_229_73, 0.413_803_28, -0.566_033], [-2.399_962_4, 2.255_756_9, 0.144_205_69], [0.0; 3]];
+    for dtype in [DType::F32, DType::F64] {
+        let leaf = Tensor::<2>::from_data(
+            [[0.5, 1.5, -1.0], [-8.0, 3.0, 0.25], [1.0, 2.0, 0.0]],
+            &Device::flex().autodiff(),
+        );
+        let leaf = leaf.cast(dtype).require_grad();
+        let loss = |weights: [f32; 3]| weighted_cross_entropy(leaf.clone(), vec![2, 0, 1], weights.into());
+        let grads = (loss([0.5, 2.0, 0.0]) * 3.0).backward();
+        let value = loss([0.5, 2.0, 0.0]).into_data().convert::<f32>();
+        value.assert_approx_eq(&TensorData::from([9.423_895_f32]), Tolerance::<f32>::rel_abs(1e-6, 1e-6));
+        let gradient = leaf.grad(&grads).expect("a gradient").into_data().convert::<f32>();
+        gradient.assert_approx_eq(&TensorData::from(expected), Tolerance::<f32>::rel_abs(1e-5, 1e-6));
+        // Where no row counts, nothing is to be learned.
+        let nothing = loss([0.0; 3]);
+        let grads = nothing.backward();
+        assert_eq!(nothing.into_data().convert::<f32>(), TensorData::from([0.0_f32]));
+        let gradient = leaf.grad(&grads).expect("a gradient").into_data().convert::<f32>();
+        assert_eq!(gradient, TensorData::from([[0.0_f32; 3]; 3]));
     }
 }
 

@@ -33,11 +33,41 @@ impl ConfusionMatrix {
         self.counts.iter().sum()
     }
 
+    /// How much there is of each true class.
+    pub fn actual(&self) -> Vec<u64> {
+        self.rows().map(|row| row.iter().sum()).collect()
+    }
+
+    /// How much of each class is predicted.
+    pub fn predicted(&self) -> Vec<u64> {
+        (0..self.num_classes).map(|class| self.rows().map(|row| row[class]).sum()).collect()
+    }
+
+    /// What is predicted right of each class.
+    pub fn right(&self) -> Vec<u64> {
+        self.counts.iter().step_by(self.num_classes + 1).copied().collect()
+    }
+
+    /// Of each class the share of what is there that is predicted right; `None` where nothing is there.
+    pub fn recalls(&self) -> Vec<Option<f64>> {
+        self.right().iter().zip(self.actual()).map(|(right, actual)| share(*right, actual)).collect()
+    }
+
+    /// Of each class what is predicted right over what is there or predicted; `None` where it is neither.
+    pub fn intersections_over_unions(&self) -> Vec<Option<f64>> {
+        let counts = self.right().into_iter().zip(self.actual()).zip(self.predicted());
+        counts.map(|((right, actual), predicted)| share(right, actual + predicted - right)).collect()
+    }
+
     /// The share on the diagonal; 0 of nothing.
     pub fn accuracy(&self) -> f64 {
         let right: u64 = self.counts.iter().step_by(self.num_classes + 1).sum();
         right as f64 / self.total().max(1) as f64
     }
+}
+
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
 }
 
 #[cfg(test)]

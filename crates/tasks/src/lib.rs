@@ -7,6 +7,7 @@ mod confusion;
 mod detection;
 mod detection_score;
 mod loss;
+mod segmentation;
 mod suppression;
 mod voc;
 
@@ -17,5 +18,9 @@ pub use confusion::ConfusionMatrix;
 pub use detection::{DetectionLoss, ObjectDetection, ObjectDetectionScore, Selection};
 pub use detection_score::DetectionScore;
 pub use loss::ClassificationLoss;
+pub use segmentation::{
+    BoundaryScore, LabelCounts, Labels, SegmentationLoss, SegmentationScore, SemanticSegmentation,
+    WeightedLoss, boundary_f,
+};
 pub use suppression::{Kept, Suppression};
 pub use voc::{VocAverage, VocScore};
