@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::prelude::*;
 use burn::tensor::activation::softmax;
-use kiln_core::{Batches, ClassProbability, Detection, Network, Result, Score, Task, Truth};
+use kiln_core::{Batches, ClassProbability, Detection, LabelMap, Network, Result, Score, Task, Truth};
 use kiln_data::{Dataset, Loader, LoaderOptions, Pipeline, Sample};
-use kiln_tasks::{ClassificationScore, DetectionScore, ObjectDetection};
+use kiln_tasks::{ClassificationScore, DetectionScore, ObjectDetection, SegmentationScore, label_maps};
 use kiln_zoo::{Model, Output};
 
 use crate::goal::{Goal, GoalScore};
@@ -27,6 +27,13 @@ pub enum Evaluation {
         score: DetectionScore,
         /// Image by image, in the order of the split.
         found: Vec<Found>,
+    },
+    /// Of a segmenter.
+    Labels {
+        /// Intersection over union and accuracies.
+        score: SegmentationScore,
+        /// Image by image, in the order of the split.
+        labelled: Vec<Labelled>,
     },
 }
 
@@ -54,12 +61,26 @@ pub struct Found {
     pub detections: Vec<Detection>,
 }
 
+/// What a segmenter says of one image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Labelled {
+    /// Its place in the split.
+    pub index: usize,
+    /// What its pixels are, as the network is shown them.
+    pub truth: LabelMap,
+    /// What the network takes them for.
+    pub predicted: LabelMap,
+    /// The mean intersection over union of this image alone.
+    pub iou: f64,
+}
+
 impl Evaluation {
     /// Named figures between 0 and 1, the one that decides first.
     pub fn figures(&self) -> Vec<(&'static str, f64)> {
         match self {
             Self::Classes { score, .. } => score.figures(),
             Self::Objects { score, .. } => score.figures(),
+            Self::Labels { score, .. } => score.figures(),
         }
     }
 
@@ -68,6 +89,7 @@ impl Evaluation {
         match self {
             Self::Classes { named, .. } => named.len(),
             Self::Objects { found, .. } => found.len(),
+            Self::Labels { labelled, .. } => labelled.len(),
         }
     }
 }
@@ -75,7 +97,7 @@ impl Evaluation {
 /// Runs a model, in evaluation mode, over a split; `progress` hears of the images done.
 ///
 /// Boxes are compared in the pixels of the images as they are in the split; where the pipeline does more to an image than a
-/// letterbox or a resize, in the pixels that it makes.
+/// letterbox or a resize, in the pixels that it makes, as labels are.
 ///
 /// # Errors
 /// An image that cannot be read; images that make no batch.
@@ -94,6 +116,7 @@ pub fn evaluate(
         GoalScore::Detection(score) => {
             Evaluation::Objects { score: score.score().clone(), found: Vec::new() }
         }
+        GoalScore::Segmentation(score) => Evaluation::Labels { score, labelled: Vec::new() },
     };
     for batch in batches.epoch(0, 0) {
         let batch = batch?;
@@ -119,6 +142,16 @@ pub fn evaluate(
                     one.truth.objects.iter_mut().for_each(|object| object.mask = None);
                     one.truth.label_map = None;
                     found.push(one);
+                }
+            }
+            (Evaluation::Labels { score, labelled }, Goal::Segmentation(task), Output::Labels(logits)) => {
+                let maps = label_maps(logits.main).into_iter().zip(batch.truths);
+                for (index, (predicted, truth)) in batch.indices.into_iter().zip(maps) {
+                    let Some(truth) = truth.label_map else { continue };
+                    score.add(&predicted, &truth);
+                    let mut own = SegmentationScore::new(task.num_classes);
+                    own.add(&predicted, &truth);
+                    labelled.push(Labelled { index, truth, predicted, iou: own.mean_iou() });
                 }
             }
             _ => panic!("a goal of another kind than the model"),

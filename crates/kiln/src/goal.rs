@@ -1,9 +1,10 @@
-//! What an experiment is to learn, as one type, so that one loop learns it all: what class an image is of, or what objects are
-//! in it.
+//! What an experiment is to learn, as one type, so that one loop learns it all: what class an image is of, what objects are in
+//! it, what every pixel of it is.
 
 use kiln_core::{Batch, Losses, Score, Task};
 use kiln_tasks::{
-    Classification, ClassificationScore, DetectionLoss, ObjectDetection, ObjectDetectionScore, Selection,
+    Classification, ClassificationScore, DetectionLoss, ObjectDetection, ObjectDetectionScore,
+    SegmentationScore, Selection, SemanticSegmentation,
 };
 use kiln_zoo::{Detector, Model, Output};
 
@@ -14,6 +15,8 @@ pub enum Goal {
     Classification(Classification),
     /// A class and a box an object.
     Detection(ObjectDetection),
+    /// A class a pixel.
+    Segmentation(SemanticSegmentation),
 }
 
 /// The score of a [`Goal`].
@@ -23,6 +26,8 @@ pub enum GoalScore {
     Classification(ClassificationScore),
     /// Of a class and a box an object.
     Detection(ObjectDetectionScore),
+    /// Of a class a pixel.
+    Segmentation(SegmentationScore),
 }
 
 impl Goal {
@@ -33,6 +38,7 @@ impl Goal {
             Model::Detector(detector) => {
                 Self::Detection(ObjectDetection { num_classes, loss: loss_of(detector), selection })
             }
+            Model::Segmenter(_) => Self::Segmentation(SemanticSegmentation::new(num_classes)),
         }
     }
 }
@@ -64,6 +70,7 @@ impl Task for Goal {
         match (self, output) {
             (Self::Classification(task), Output::Logits(logits)) => task.loss(logits, batch),
             (Self::Detection(task), Output::Predictions(predictions)) => task.loss(predictions, batch),
+            (Self::Segmentation(task), Output::Labels(logits)) => task.loss(logits, batch),
             (goal, _) => unfit(goal),
         }
     }
@@ -72,6 +79,7 @@ impl Task for Goal {
         match self {
             Self::Classification(task) => GoalScore::Classification(task.score()),
             Self::Detection(task) => GoalScore::Detection(task.score()),
+            Self::Segmentation(task) => GoalScore::Segmentation(task.score()),
         }
     }
 }
@@ -85,6 +93,7 @@ impl Score for GoalScore {
         match (self, output) {
             (Self::Classification(score), Output::Logits(logits)) => score.update(logits, batch),
             (Self::Detection(score), Output::Predictions(predictions)) => score.update(predictions, batch),
+            (Self::Segmentation(score), Output::Labels(logits)) => score.update(logits, batch),
             (score, _) => unfit(score),
         }
     }
@@ -93,6 +102,7 @@ impl Score for GoalScore {
         match self {
             Self::Classification(score) => score.figures(),
             Self::Detection(score) => score.figures(),
+            Self::Segmentation(score) => score.figures(),
         }
     }
 }

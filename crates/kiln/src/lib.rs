@@ -9,6 +9,7 @@ pub mod detection_report;
 pub mod evaluation;
 pub mod experiment;
 pub mod goal;
+pub mod label_report;
 pub mod machine;
 pub mod report;
 pub mod run;

@@ -20,7 +20,7 @@ pub use detection_score::DetectionScore;
 pub use loss::ClassificationLoss;
 pub use segmentation::{
     BoundaryScore, LabelCounts, Labels, SegmentationLoss, SegmentationScore, SemanticSegmentation,
-    WeightedLoss, boundary_f,
+    WeightedLoss, boundary_f, label_maps,
 };
 pub use suppression::{Kept, Suppression};
 pub use voc::{VocAverage, VocScore};

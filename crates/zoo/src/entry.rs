@@ -210,6 +210,16 @@ impl Entry {
         }
     }
 
+    /// The same model with so many times fewer channels, for small machines and small data; `None` if it knows no other width.
+    pub fn narrowed(&self, times: usize) -> Option<Self> {
+        match &self.architecture {
+            A::Segmenter(config) => {
+                Some(Self { architecture: A::Segmenter(config.narrowed(times)), ..self.clone() })
+            }
+            _ => None,
+        }
+    }
+
     /// Classes that its published weights tell apart.
     pub fn num_classes(&self) -> usize {
         match &self.architecture {

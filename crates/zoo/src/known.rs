@@ -59,7 +59,8 @@ pub(crate) fn preprocessing(entry: &Entry, file: &Path) -> Preprocessing {
         _ if RESIZED_TO_232.contains(&stem) => (232, Bilinear, IMAGENET),
         _ => (256, Bilinear, IMAGENET),
     };
-    Preprocessing { resize, size, fit: Fit::Crop, interpolation, mean, std, classes: Vec::new() }
+    let fit = if entry.kind() == Kind::Segmenter { Fit::Whole } else { Fit::Crop };
+    Preprocessing { resize, size, fit, interpolation, mean, std, classes: Vec::new() }
 }
 
 /// The names of the classes of a model that tells `count` of them apart: those of ImageNet-1k, CIFAR-10, CIFAR-100,

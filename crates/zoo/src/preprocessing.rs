@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct Preprocessing {
     /// The shorter side is resized to this many pixels before a crop; else it is [`size`](Self::size).
     pub resize: usize,
-    /// The side of the square that the network is shown, in pixels.
+    /// The side of the square that the network is shown, in pixels; the shorter side where it is shown whole images.
     pub size: usize,
     /// How an image becomes that square.
     #[serde(default)]
@@ -24,7 +24,7 @@ pub struct Preprocessing {
     pub classes: Vec<String>,
 }
 
-/// How an image of any shape becomes a square.
+/// How an image of any shape becomes what a network is shown: a square, mostly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fit {
@@ -39,6 +39,8 @@ pub enum Fit {
     DarknetLetterbox,
     /// Stretched.
     Stretch,
+    /// Not at all: its shorter side is resized and nothing is cut off, for networks that take any shape.
+    Whole,
 }
 
 /// How new pixels are made of old ones.

@@ -126,6 +126,24 @@ impl SegmenterConfig {
         }
     }
 
+    /// The same with so many times fewer channels.
+    pub fn narrowed(&self, times: usize) -> Self {
+        let mut config = self.clone();
+        match &mut config {
+            S::FcnVgg(config) => config.narrower *= times,
+            S::FcnAlexNet(config) => config.narrower *= times,
+            S::FcnResNet(config) => config.narrower *= times,
+            S::UNet(config) => config.width = (config.width / times).max(1),
+            S::SegNet(config) => config.narrower *= times,
+            S::DeepLabVgg(config) => config.narrower *= times,
+            S::DeepLabV2(config) => config.narrower *= times,
+            S::DeepLabV3(config) => config.narrower *= times,
+            S::DeepLabV3Plus(config) => config.narrower *= times,
+            S::PspNet(config) => config.narrower *= times,
+        }
+        config
+    }
+
     /// Classes it was published for.
     pub fn num_classes(&self) -> usize {
         match self {

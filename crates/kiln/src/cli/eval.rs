@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use burn::tensor::Device;
 use kiln_core::{Error, Result, Score};
 use kiln_data::{LoaderOptions, OnCorrupt, Opened, Roots};
-use kiln_tasks::{ClassificationScore, DetectionScore};
-use kiln_zoo::{Model, StateDict};
+use kiln_tasks::{ClassificationScore, DetectionScore, SegmentationScore};
+use kiln_zoo::{Entry, Kind, Model, StateDict};
 use serde_json::{Map, Value, json};
 
 use super::network::{Loaded, NetworkArgs};
@@ -25,7 +25,7 @@ use crate::run::{RunFolder, bar};
 #[derive(clap::Args)]
 pub struct Args {
     /// A run's folder: its best weights on its test split
-    #[arg(conflicts_with_all = ["model", "weights", "data", "partial", "num_classes", "size"])]
+    #[arg(conflicts_with_all = ["model", "weights", "data", "partial", "num_classes", "size", "narrower"])]
     run: Option<PathBuf>,
     #[command(flatten)]
     network: NetworkArgs,
@@ -37,7 +37,7 @@ pub struct Args {
     split: Option<String>,
     #[command(flatten)]
     shown: ShownArgs,
-    /// The average precision of each class too
+    /// The average precision of each class too; of a segmenter the intersection over union
     #[arg(long)]
     per_class: bool,
     /// Write what a detector finds into a file, as COCO's list of results
@@ -53,7 +53,7 @@ pub struct Args {
 
 /// What is scored on what.
 struct Candidate {
-    name: String,
+    entry: Entry,
     data: String,
     split: String,
     model: Model,
@@ -68,17 +68,26 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
         Some(run) => of_run(run, &args, roots, &device)?,
         None => of_weights(&args, roots, &device)?,
     };
-    let Candidate { name, model, goal, images, .. } = &candidate;
+    let Candidate { entry, model, goal, images, .. } = &candidate;
+    let name = &entry.name;
     let usual = match goal {
-        Goal::Classification(_) => {
-            args.shown.check_classifier(name)?;
-            if args.per_class || args.results.is_some() {
-                return Err(Error::input("`--per-class` and `--results` are for detectors"));
-            }
-            100
+        Goal::Classification(_) if args.per_class => {
+            return Err(Error::input(format!("`--per-class` is not for {name}, which is a classifier")));
         }
+        Goal::Classification(_) => 100,
         Goal::Detection(_) => 8,
+        // Whole images are of many sizes, and a batch is of one.
+        Goal::Segmentation(_) => 1,
     };
+    if !matches!(goal, Goal::Detection(_)) {
+        args.shown.check_none(entry)?;
+        if args.results.is_some() {
+            return Err(Error::input(format!(
+                "`--results` is for detectors, and {name} is a {}",
+                entry.kind()
+            )));
+        }
+    }
     let batch_size = args.batch_size.unwrap_or(usual);
     let options = LoaderOptions::in_order(batch_size.into(), OnCorrupt::Error);
     let bar = bar(images.0.len() as u64, "{bar:24} {pos}/{len} images  {per_sec}  {eta} left");
@@ -92,6 +101,7 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     let (lines, mut object) = match &evaluation {
         Evaluation::Classes { score, .. } => of_classes(&candidate, score),
         Evaluation::Objects { score, .. } => of_objects(&candidate, score, &evaluation, args.per_class),
+        Evaluation::Labels { score, .. } => of_labels(&candidate, score, &evaluation, args.per_class),
     };
     let Candidate { data, split, .. } = &candidate;
     object.extend([
@@ -109,7 +119,7 @@ fn of_classes(of: &Candidate, score: &ClassificationScore) -> (String, Map<Strin
     let right = score.confusion().rows().enumerate().map(|(class, row)| row[class]).sum::<u64>();
     let mut lines = format!(
         "{} on {}, {}: {} of {} right",
-        of.name,
+        of.entry.name,
         of.data,
         of.split,
         thousands(right as usize),
@@ -131,7 +141,8 @@ fn of_objects(
     per_class: bool,
 ) -> (String, Map<String, Value>) {
     let summary = score.precision().summary();
-    let mut lines = format!("{} on {}, {}: {} images\n", of.name, of.data, of.split, evaluation.items());
+    let mut lines =
+        format!("{} on {}, {}: {} images\n", of.entry.name, of.data, of.split, evaluation.items());
     let mut scores = Map::new();
     for (figure, value) in summary.figures() {
         let value = value.unwrap_or(-1.0);
@@ -148,6 +159,33 @@ fn of_objects(
     }
     let per_class: Map<_, _> = classes().map(|(class, ap)| (named(class), json!(ap))).collect();
     let object = [("scores".to_string(), scores.into()), ("per_class_AP".to_string(), per_class.into())];
+    (lines, Map::from_iter(object))
+}
+
+/// What is said of a segmenter.
+fn of_labels(
+    of: &Candidate,
+    score: &SegmentationScore,
+    evaluation: &Evaluation,
+    per_class: bool,
+) -> (String, Map<String, Value>) {
+    let Candidate { entry, data, split, .. } = of;
+    let mut lines = format!("{} on {data}, {split}: {} images", entry.name, evaluation.items());
+    let figures = score.figures();
+    for (name, value) in &figures {
+        lines.push_str(&format!("  {name} {:.2} %", value * 100.0));
+    }
+    let classes = || score.iou_of_classes().into_iter().enumerate();
+    let named = |class: usize| class_name(&of.classes, class);
+    if per_class {
+        let row = |(class, iou): (usize, Option<f64>)| {
+            [named(class), iou.map_or("-".to_string(), |iou| format!("{:.2}", iou * 100.0))]
+        };
+        lines += &format!("\n\n{}", table(["class", "IoU %"], &classes().map(row).collect::<Vec<_>>()));
+    }
+    let scores: Map<_, _> = figures.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
+    let per_class: Map<_, _> = classes().map(|(class, iou)| (named(class), json!(iou))).collect();
+    let object = [("scores".to_string(), scores.into()), ("per_class_IoU".to_string(), per_class.into())];
     (lines, Map::from_iter(object))
 }
 
@@ -173,11 +211,11 @@ fn of_run(path: &PathBuf, args: &Args, roots: &Roots, device: &Device) -> Result
     let selection = args.shown.selection(prepared.experiment.detection.unwrap_or_default().into());
     let data = &prepared.experiment.data;
     Ok(Candidate {
-        name: prepared.entry.name.to_string(),
         data: data.name.clone(),
         split: data.test_split.clone(),
         goal: Goal::of(&model, prepared.classes.len(), selection),
         model,
+        entry: prepared.entry,
         images: prepared.test,
         classes: prepared.classes,
     })
@@ -189,6 +227,7 @@ fn of_weights(args: &Args, roots: &Roots, device: &Device) -> Result<Candidate> 
     };
     let Loaded { entry, network, classes, preprocessing } = args.network.load(device)?;
     let opened = kiln_data::open(data, roots)?;
+    let opened = if entry.kind() == Kind::Segmenter { opened.labelled()? } else { opened };
     let split = args.split.clone().unwrap_or_else(|| usual_split(&opened));
     let images = opened.split(&split)?;
     if classes < opened.classes.len() {
@@ -198,13 +237,13 @@ fn of_weights(args: &Args, roots: &Roots, device: &Device) -> Result<Candidate> 
     }
     let selection = args.shown.selection(DetectionPlan::default().into());
     Ok(Candidate {
-        name: entry.name.to_string(),
         data: data.clone(),
         split,
         goal: Goal::of(&network, classes, selection),
         model: network,
         images: (images, pipeline_of(&preprocessing)?),
-        classes: preprocessing.classes,
+        classes: if preprocessing.classes.is_empty() { opened.classes } else { preprocessing.classes },
+        entry,
     })
 }
 

@@ -23,6 +23,9 @@ pub struct NetworkArgs {
     /// Tell so many classes apart: the weight file's classifier is replaced by a fresh one if it has others
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     num_classes: Option<u32>,
+    /// Segmenters: so many times fewer channels than published
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub narrower: Option<u16>,
     /// Mean of red, green and blue (0 to 1), in place of the weight file's
     #[arg(long, value_name = "R,G,B", value_parser = three)]
     pub mean: Option<[f32; 3]>,
@@ -57,6 +60,12 @@ impl NetworkArgs {
             return Err(error.hint("give `--model` and `--weights`, or a run's folder"));
         };
         let entry = kiln_zoo::find_or_read(model)?;
+        let entry = match self.narrower {
+            None | Some(1) => entry,
+            Some(times) => entry
+                .narrowed(times.into())
+                .ok_or_else(|| Error::input(format!("{} has one width", entry.name)).place("--narrower"))?,
+        };
         let dict = StateDict::read(file)?;
         let mut preprocessing = entry.preprocessing(&dict, file);
         preprocessing.mean = self.mean.unwrap_or(preprocessing.mean);

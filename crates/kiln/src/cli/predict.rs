@@ -2,6 +2,7 @@
 
 mod classes;
 mod drawings;
+mod labels;
 mod objects;
 mod photographs;
 
@@ -50,7 +51,7 @@ pub struct Args {
     /// Detectors: write what is found into a file, as COCO's list of results
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
-    /// Images a batch; 32 for classifiers and 8 for detectors if left out
+    /// Images a batch; 32 for classifiers, 8 for detectors and 1 for segmenters if left out
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     batch_size: Option<u16>,
     /// Where to compute
@@ -92,13 +93,19 @@ pub fn run(mut args: Args, output: &Output) -> Result<ExitCode> {
     let device = kiln_core::device(&args.device)?;
     if let Some(run) = &args.run {
         let run = RunFolder::open(run)?;
-        args.network.model = Some(Source::read(&run.file("resolved.json"))?.typed()?.model.name);
+        let model = Source::read(&run.file("resolved.json"))?.typed()?.model;
+        args.network.narrower = model.narrower.map(|times| times as u16);
+        args.network.model = Some(model.name);
         args.network.weights = Some(run.file("best.safetensors"));
     }
     let Loaded { entry, network, preprocessing, .. } = args.network.load(&device)?;
     let pipeline = pipeline_of(&preprocessing)?;
     let (mut speaker, usual): (Box<dyn Speaker>, u16) = match entry.kind() {
         Kind::Classifier => (Box::new(classes::Namer::new(&args, &entry, &preprocessing)?), 32),
+        // Whole images are of many sizes, and a batch is of one.
+        Kind::Segmenter => {
+            (Box::new(labels::Labeller::new(&args, &entry, &preprocessing, photographs.clone())?), 1)
+        }
         Kind::Detector => {
             let sizes = photographs.clone();
             (Box::new(objects::Finder::new(&args, &entry, &preprocessing, &pipeline, sizes)?), 8)

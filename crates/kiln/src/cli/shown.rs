@@ -2,6 +2,7 @@
 
 use kiln_core::{Error, Result};
 use kiln_tasks::{Selection, Suppression};
+use kiln_zoo::Entry;
 
 /// Which boxes of a detector count.
 #[derive(clap::Args)]
@@ -28,16 +29,17 @@ impl ShownArgs {
         }
     }
 
-    /// Makes sure that nothing was asked for which a classifier has not.
+    /// Makes sure that nothing was asked for which only detectors have.
     ///
     /// # Errors
     /// The option that was.
-    pub fn check_classifier(&self, model: &str) -> Result<()> {
+    pub fn check_none(&self, entry: &Entry) -> Result<()> {
         let given =
             [("--score", self.score.is_some()), ("--iou", self.iou.is_some()), ("--max", self.max.is_some())];
         match given.into_iter().find(|(_, is_given)| *is_given) {
             Some((option, _)) => {
-                Err(Error::input(format!("`{option}` is for detectors, and {model} is a classifier")))
+                let (name, kind) = (&entry.name, entry.kind());
+                Err(Error::input(format!("`{option}` is for detectors, and {name} is a {kind}")))
             }
             None => Ok(()),
         }

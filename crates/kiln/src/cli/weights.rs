@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use burn::prelude::*;
 use kiln_core::{Error, Result};
-use kiln_zoo::{Entry, Kind, Misfit, StateDict, WeightFile};
+use kiln_zoo::{Entry, Misfit, StateDict, WeightFile};
 use serde_json::json;
 
 use super::output::{Output, table, thousands};
@@ -113,10 +113,7 @@ fn convert(file: &Path, out: &Path, entry: Option<&Entry>, output: &Output) -> R
         if !misfit.is_empty() {
             return Err(misfit.refused(entry, file));
         }
-        // How a detector wants its images cannot be said there yet.
-        if entry.kind() == Kind::Classifier {
-            dict.preprocessing = Some(entry.preprocessing(&dict, file));
-        }
+        dict.preprocessing = Some(entry.preprocessing(&dict, file));
         dict = dict.renamed(entry);
     }
     dict.write(out)?;

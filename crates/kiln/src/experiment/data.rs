@@ -137,6 +137,7 @@ pub fn pipeline_of(wanted: &Preprocessing) -> Result<Pipeline> {
         Fit::TopLeftLetterbox => vec![letterbox(Placement::TopLeft)],
         Fit::DarknetLetterbox => vec![letterbox(Placement::Darknet)],
         Fit::Stretch => vec![Transform::Resize { size, interpolation }],
+        Fit::Whole => vec![Transform::Resize { size: Size::Side(wanted.size), interpolation }],
     };
     Pipeline::new(transforms, wanted.mean, wanted.std)
 }
@@ -154,7 +155,8 @@ pub(super) fn preprocessing(
     let size = side(transforms.iter().fold(image_size, |size, transform| transform.output_size(size)));
     let scaled = transforms.iter().find_map(|transform| match transform {
         Transform::Resize { size: Size::Side(side), interpolation } => {
-            Some((*side, Fit::Crop, *interpolation))
+            let cuts = transforms.iter().any(|it| matches!(it, Transform::CenterCrop { .. }));
+            Some((*side, if cuts { Fit::Crop } else { usual }, *interpolation))
         }
         Transform::Resize { size, interpolation } => {
             // Into a square, and no more: the whole image is in it.

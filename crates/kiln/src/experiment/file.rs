@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use kiln_data::{Batching, OnCorrupt, Transform};
-use kiln_tasks::{ClassificationLoss, Suppression};
+use kiln_tasks::{ClassificationLoss, SegmentationLoss, Suppression};
 use kiln_train::{Average, Clip, EarlyStop, Freeze, OptimizerConfig, Sam, ScheduleConfig};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,8 @@ pub struct ExperimentFile {
     pub schedule: Option<ScheduleConfig>,
     /// Which boxes of a detector are scored.
     pub detection: Option<DetectionFile>,
+    /// How labels of pixels are learned.
+    pub segmentation: Option<SegmentationFile>,
     /// What `kiln race` trains by in place of the optimizer, one after the other.
     pub race: Option<Vec<Racer>>,
 }
@@ -54,6 +56,20 @@ pub enum TaskName {
     Classification,
     /// A class and a box an object.
     Detection,
+    /// A class a pixel.
+    Segmentation,
+}
+
+/// `[segmentation]` as typed.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SegmentationFile {
+    /// How logits are compared with labels; by cross entropy if left out.
+    pub loss: Option<SegmentationLoss>,
+    /// What the loss of an auxiliary head counts beside that of the main one; 0.5 if left out.
+    pub auxiliary_weight: Option<f64>,
+    /// Scores boundaries too, which takes a while; false if left out.
+    pub boundaries: Option<bool>,
 }
 
 /// `[detection]` as typed.
@@ -110,6 +126,8 @@ pub struct ModelFile {
     pub weights: Option<PathBuf>,
     /// Takes what fits of the weight file, as of a backbone's, and leaves all else fresh; false if left out.
     pub partial: Option<bool>,
+    /// Of a segmenter, so many times fewer channels; 1 if left out.
+    pub narrower: Option<usize>,
     /// Computes anew what can be, rather than keep it for the gradients (DenseNets can); false if left out.
     pub save_memory: Option<bool>,
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use burn::tensor::Device;
 use kiln_core::{Error, Result};
 use kiln_data::{Layout, Normalization, Opened, Roots};
-use kiln_tasks::ClassificationLoss;
+use kiln_tasks::{ClassificationLoss, SemanticSegmentation};
 use kiln_train::{Length, OptimizerConfig, Recipe, Saving, ScheduleConfig};
 use kiln_zoo::{Entry, Fit, Kind, Model, Preprocessing};
 use serde::Serialize;
@@ -13,8 +13,10 @@ use serde::Serialize;
 use super::data::{data, preprocessing};
 use super::detection::{check_frame, detection};
 use super::race::Pace;
+use super::segmentation::segmentation;
 use crate::experiment::{
-    DataPlan, DetectionPlan, ExperimentFile, Images, ModelFile, Racer, Source, TaskName, TrainFile, takes,
+    DataPlan, DetectionPlan, ExperimentFile, Images, ModelFile, Racer, SegmentationPlan, Source, TaskName,
+    TrainFile, takes,
 };
 use crate::goal::Goal;
 
@@ -43,6 +45,9 @@ pub struct Experiment {
     /// Which boxes of a detector are scored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detection: Option<DetectionPlan>,
+    /// How labels of pixels are learned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segmentation: Option<SegmentationPlan>,
     /// What `kiln race` trains by instead.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub race: Vec<Racer>,
@@ -58,6 +63,8 @@ pub struct ModelPlan {
     pub weights: Option<PathBuf>,
     /// Takes what fits of it, and leaves all else fresh.
     pub partial: bool,
+    /// So many times fewer channels.
+    pub narrower: usize,
     /// Computes anew what can be, rather than keep it for the gradients.
     pub save_memory: bool,
 }
@@ -135,8 +142,8 @@ impl Prepared {
         let entry = entry(source, &file.model)?;
         let task = task(source, file.task, &entry)?;
         let detection = match task {
-            TaskName::Classification => None,
             TaskName::Detection => Some(detection(source, &file)?),
+            TaskName::Classification | TaskName::Segmentation => None,
         };
         let train = TrainPlan {
             length: length(source, &file.train)?,
@@ -164,8 +171,18 @@ impl Prepared {
         let opened = kiln_data::describe(&file.data.name, roots)
             .map_err(|error| placed(source, "data.name", &error))?;
         check_truths(source, task, &opened)?;
+        let opened = match task {
+            TaskName::Segmentation => {
+                opened.labelled().map_err(|error| placed(source, "data.name", &error))?
+            }
+            TaskName::Classification | TaskName::Detection => opened,
+        };
+        let segmentation = match task {
+            TaskName::Segmentation => Some(segmentation(source, &file, opened.classes.len())?),
+            TaskName::Classification | TaskName::Detection => None,
+        };
         let usual = match task {
-            TaskName::Classification => opened.normalization.unwrap_or(MIDDLE),
+            TaskName::Classification | TaskName::Segmentation => opened.normalization.unwrap_or(MIDDLE),
             TaskName::Detection => UNIT,
         };
         let (data, train_images, test_images) = data(source, file.data, &opened, usual, seed)?;
@@ -218,12 +235,14 @@ impl Prepared {
                 name: file.model.name,
                 weights: file.model.weights,
                 partial: file.model.partial.unwrap_or(false),
+                narrower: file.model.narrower.unwrap_or(1),
                 save_memory: file.model.save_memory.unwrap_or(false),
             },
             train,
             optimizer: file.optimizer,
             schedule,
             detection,
+            segmentation,
             race,
         };
         let absence = opened.absence().cloned();
@@ -236,10 +255,14 @@ impl Prepared {
 
     /// What a model of this experiment learns.
     pub fn goal(&self, model: &Model) -> Goal {
-        let Experiment { train, detection, .. } = &self.experiment;
+        let Experiment { train, detection, segmentation, .. } = &self.experiment;
         let mut goal = Goal::of(model, self.classes.len(), detection.unwrap_or_default().into());
         if let (Goal::Classification(task), Some(plan)) = (&mut goal, train.classification) {
             (task.label_smoothing, task.loss) = (plan.label_smoothing, plan.loss);
+        }
+        if let (Goal::Segmentation(task), Some(plan)) = (&mut goal, segmentation) {
+            let SegmentationPlan { loss, auxiliary_weight, boundaries } = plan.clone();
+            *task = SemanticSegmentation { loss, auxiliary_weight, boundaries, ..*task };
         }
         goal
     }
@@ -266,6 +289,7 @@ impl Prepared {
         let usual = match self.experiment.task {
             TaskName::Classification => Fit::Crop,
             TaskName::Detection => Fit::Letterbox,
+            TaskName::Segmentation => Fit::Whole,
         };
         preprocessing(&self.experiment.data, usual, image_size, &self.classes)
     }
@@ -273,6 +297,14 @@ impl Prepared {
 
 fn entry(source: &Source, model: &ModelFile) -> Result<Entry> {
     let entry = kiln_zoo::find_or_read(&model.name).map_err(|error| placed(source, "model.name", &error))?;
+    let entry = match model.narrower {
+        None | Some(1) => entry,
+        Some(0) => return Err(source.reject("model.narrower", "is 0").hint("2 halves the channels")),
+        Some(times) => entry.narrowed(times).ok_or_else(|| {
+            let error = source.reject("model.narrower", format!("{} has one width", entry.name));
+            error.hint("segmenters have others")
+        })?,
+    };
     match model.save_memory {
         Some(true) => entry.saving_memory().ok_or_else(|| {
             let error = source.reject("model.save_memory", format!("{} keeps all that it needs", entry.name));
@@ -284,13 +316,14 @@ fn entry(source: &Source, model: &ModelFile) -> Result<Entry> {
 
 /// What a model is made for, if nothing else was asked for.
 fn task(source: &Source, typed: Option<TaskName>, entry: &Entry) -> Result<TaskName> {
-    let (task, what) = match entry.kind() {
-        Kind::Classifier => (TaskName::Classification, "classifier"),
-        Kind::Detector => (TaskName::Detection, "detector"),
+    let task = match entry.kind() {
+        Kind::Classifier => TaskName::Classification,
+        Kind::Detector => TaskName::Detection,
+        Kind::Segmenter => TaskName::Segmentation,
     };
     match typed {
         Some(other) if other != task => Err(source
-            .reject("task", format!("{} is a {what}", entry.name))
+            .reject("task", format!("{} is a {}", entry.name, entry.kind()))
             .hint("name another model, or leave `task` out")),
         _ => Ok(task),
     }

@@ -20,6 +20,8 @@ pub enum Subject {
     Images,
     /// Objects and what is found of them; the last class is the background.
     Objects,
+    /// Pixels.
+    Pixels,
 }
 
 /// A class's figures.
@@ -92,6 +94,7 @@ pub fn section(confusion: &Confusion, subject: Subject) -> String {
     text.push_str(&key());
     let meaning = match subject {
         Subject::Images => "A row is a true class, a column what its images were taken for.",
+        Subject::Pixels => "A row is a true class, a column what its pixels were taken for.",
         Subject::Objects => {
             "A row is a true class, a column what its objects were taken for. The last column has objects that were not found, \
              the last row what was found where there is no object."
@@ -271,11 +274,13 @@ fn pairs(confusion: &Confusion, subject: Subject) -> String {
     let wrong = mistakes.iter().map(|(.., count)| count).sum::<u64>() - nowhere;
     let (things, fate) = match subject {
         Subject::Images => ("test images", "taken for another class"),
+        Subject::Pixels => ("pixels", "taken for another class"),
         Subject::Objects => ("objects", "taken for another class or not found"),
     };
     if all + nowhere == 0 {
         return match subject {
             Subject::Images => "<p>No test image was counted.</p>\n".into(),
+            Subject::Pixels => "<p>No pixel was counted.</p>\n".into(),
             Subject::Objects => "<p>There is no object, and none was found.</p>\n".into(),
         };
     }
@@ -304,6 +309,7 @@ fn pairs(confusion: &Confusion, subject: Subject) -> String {
     }
     let note = match subject {
         Subject::Images => "How many images, and their share of the true class.",
+        Subject::Pixels => "How many pixels, and their share of the true class.",
         Subject::Objects => "How many, and their share of the true class; of what is nowhere, of all such.",
     };
     let _ = writeln!(text, "</ol>\n<p class=\"note\">{note}</p>");
@@ -314,6 +320,7 @@ fn table(confusion: &Confusion, subject: Subject) -> String {
     let mut rows: Vec<(usize, ClassFigures)> = confusion.figures().into_iter().enumerate().collect();
     let (title, things) = match subject {
         Subject::Images => ("The classes one by one", "images"),
+        Subject::Pixels => ("Precision and recall of the classes", "pixels"),
         Subject::Objects => ("Precision and recall of the classes", "objects"),
     };
     // The background is no class.

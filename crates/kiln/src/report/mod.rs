@@ -9,6 +9,7 @@ mod chart;
 mod confusion;
 mod curves;
 mod html;
+mod labels;
 mod layers;
 mod live;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use anchors::anchors;
 pub use confusion::ClassFigures;
 use confusion::Subject;
 use html::{escape, fixed, percent};
+pub use labels::{LabelClass, LabelReport, LabelScene};
 pub use layers::{Layer, Spread};
 pub use live::{Live, Mood, live_page, live_parts};
 pub use objects::{ClassCurve, ObjectReport};
@@ -59,6 +61,8 @@ pub struct Report {
     pub confusion: Option<Confusion>,
     /// How well objects are found, if that is the task; `confusion` then counts objects, and its last class is the background.
     pub objects: Option<ObjectReport>,
+    /// How well pixels are labelled, if that is the task; `confusion` then counts pixels.
+    pub labels: Option<LabelReport>,
     /// Some test images with what the network said of them.
     pub samples: Samples,
     /// How the numbers of layers were distributed, in the network's order, if that was written down.
@@ -144,12 +148,18 @@ pub fn render(report: &Report) -> String {
     body.push_str(&epochs_table(&report.epochs));
     body.push_str(&times::section(&report.times));
     report.objects.iter().for_each(|objects| body.push_str(&objects::section(objects)));
+    report.labels.iter().for_each(|labels| body.push_str(&labels::section(labels)));
     if let Some(confusion) = &report.confusion {
-        let subject = if report.objects.is_some() { Subject::Objects } else { Subject::Images };
+        let subject = match (&report.objects, &report.labels) {
+            (Some(_), _) => Subject::Objects,
+            (None, Some(_)) => Subject::Pixels,
+            (None, None) => Subject::Images,
+        };
         body.push_str(&confusion::section(confusion, subject));
     }
     body.push_str(&samples::section(&report.samples));
     report.objects.iter().for_each(|objects| body.push_str(&objects::images(objects)));
+    report.labels.iter().for_each(|labels| body.push_str(&labels::images(labels)));
     body.push_str(&layers::section(&report.layers));
     body.push_str(&repeat(report));
     page(&report.title, POLICY, "", &body)

@@ -1,17 +1,23 @@
 //! The report of a run.
 
+use image::RgbImage;
 use kiln_core::Result;
 use kiln_tasks::ConfusionMatrix;
 use kiln_train::EpochSummary;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 use crate::detection_report::object_report;
 use crate::evaluation::{Evaluation, Named};
 use crate::experiment::{Prepared, Source, class_name};
+use crate::label_report::label_report;
 use crate::report::{Confusion, EpochRow, Report, SampleCard, Samples, render};
 use crate::run::{Histograms, Pulse, RunFolder, Steps};
 
 /// Cards of right and of wrong test images each.
 const CARDS: usize = 12;
+/// Of images that take more room.
+const SCENES: usize = 6;
 
 /// Writes `report.html`.
 ///
@@ -39,6 +45,7 @@ pub fn write_report(
     let figures = evaluation.figures();
     let best =
         figures.iter().map(|(name, value)| (format!("Best {name}"), format!("{:.2} %", value * 100.0)));
+    let mut labels = None;
     let (confusion, samples, objects) = match evaluation {
         Evaluation::Classes { score, named } => {
             (confusion(score.confusion(), prepared.classes.clone()), samples(prepared, named)?, None)
@@ -49,6 +56,11 @@ pub fn write_report(
             let image = |index| Ok(prepared.test.0.get(index)?.image);
             let objects = object_report(score, found, &prepared.classes, CARDS, image)?;
             (confusion(score.confusion(), classes), Samples::default(), Some(objects))
+        }
+        Evaluation::Labels { score, labelled } => {
+            let image = |index| shown(prepared, index);
+            labels = Some(label_report(score, labelled, &prepared.classes, SCENES, image)?);
+            (confusion(score.confusion(), prepared.classes.clone()), Samples::default(), None)
         }
     };
     let report = Report {
@@ -63,6 +75,7 @@ pub fn write_report(
         times: Pulse::read(&run.file("times.csv"))?,
         confusion: Some(confusion),
         objects,
+        labels,
         samples,
         layers: Histograms::layers(&run.file("histograms.jsonl"))?,
         configuration: source.text(),
@@ -79,6 +92,14 @@ fn figures(summary: &EpochSummary, average: bool) -> Vec<(String, f64)> {
     let counts = tried.as_ref().map_or(figures, |tried| &tried.figures);
     let own = figures.iter().map(|(name, value)| (format!("{name} of the weights"), *value));
     counts.iter().cloned().chain(own.filter(|_| average)).collect()
+}
+
+/// A test image as the network is shown it, in colours again.
+fn shown(prepared: &Prepared, index: usize) -> Result<RgbImage> {
+    let (images, pipeline) = &prepared.test;
+    // Test transforms leave nothing to chance.
+    let ready = pipeline.prepare(images.get(index)?, &mut ChaCha8Rng::seed_from_u64(0))?;
+    Ok(pipeline.picture(&ready.numbers, ready.size))
 }
 
 fn confusion(matrix: &ConfusionMatrix, classes: Vec<String>) -> Confusion {

@@ -84,13 +84,8 @@ impl Score for SegmentationScore {
     type Output = LabelLogits;
 
     fn update(&mut self, logits: LabelLogits, batch: &Batch) {
-        let [_, num_classes, height, width] = logits.main.dims();
-        let labels = Labels::of(&batch.truths, num_classes);
-        let found = largest(labels.rows(logits.main));
         let truths = batch.truths.iter().filter_map(|truth| truth.label_map.as_ref());
-        for (truth, found) in truths.zip(found.chunks(labels.pixels_of_an_image().max(1))) {
-            self.add(&LabelMap { width, height, labels: found.to_vec() }, truth);
-        }
+        label_maps(logits.main).iter().zip(truths).for_each(|(found, truth)| self.add(found, truth));
     }
 
     fn figures(&self) -> Vec<(&'static str, f64)> {
@@ -102,6 +97,20 @@ impl Score for SegmentationScore {
         ];
         figures.into_iter().chain(self.boundary_f().map(|f| ("boundary_f", f))).collect()
     }
+}
+
+/// The class of the largest logit of every pixel, the first of equal ones.
+///
+/// # Shapes
+/// `[batch, num_classes, height, width]` to a label map an image
+///
+/// # Panics
+/// If there are more classes than a label map can have.
+pub fn label_maps(logits: Tensor<4>) -> Vec<LabelMap> {
+    let [_, num_classes, height, width] = logits.dims();
+    let labels = largest(logits.permute([0, 2, 3, 1]).reshape([-1, num_classes as i32]));
+    let images = labels.chunks((height * width).max(1));
+    images.map(|labels| LabelMap { width, height, labels: labels.to_vec() }).collect()
 }
 
 /// The class of the largest logit of each row, the first of equal ones.

@@ -23,7 +23,7 @@ impl Namer {
     /// # Errors
     /// An option that only detectors have.
     pub fn new(args: &Args, entry: &Entry, preprocessing: &Preprocessing) -> Result<Self> {
-        args.shown.check_classifier(&entry.name)?;
+        args.shown.check_none(entry)?;
         let given = [("--classes", !args.classes.is_empty()), ("--results", args.results.is_some())];
         if let Some((option, _)) = given.into_iter().find(|(_, is_given)| *is_given) {
             let message = format!("`{option}` is for detectors, and {} is a classifier", entry.name);
