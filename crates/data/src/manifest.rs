@@ -10,7 +10,12 @@ use serde::Deserialize;
 type Embedded = (&'static str, &'static str, Option<&'static str>);
 
 /// What every build knows, so that the installed binary needs no folder `datasets/`.
-const EMBEDDED: [Embedded; 6] = [
+const EMBEDDED: [Embedded; 7] = [
+    (
+        "camvid",
+        include_str!("../../../datasets/camvid/manifest.toml"),
+        Some(include_str!("../../../datasets/camvid/classes.txt")),
+    ),
     (
         "cifar10",
         include_str!("../../../datasets/cifar10/manifest.toml"),
@@ -206,6 +211,7 @@ mod tests {
             ("cifar100", 1, &[("train", 50_000), ("test", 10_000)], 100),
             ("imagenet", 0, &[("train", 1_281_167), ("val", 50_000)], 1_000),
             ("coco128", 0, &[("train2017", 128)], 80),
+            ("camvid", 0, &[("train", 367), ("val", 101), ("test", 233)], 11),
         ];
         assert_eq!(rows.len(), EMBEDDED.len());
         for (name, files, splits, classes) in rows {
@@ -215,13 +221,13 @@ mod tests {
                 manifest.splits.iter().map(|split| (split.name.as_str(), split.items)).collect();
             assert_eq!(found, splits, "{name}");
             assert_eq!(manifest.classes.len(), classes, "{name}");
-            assert_eq!(manifest.items(), splits.iter().map(|(_, items)| items).sum());
+            assert_eq!(manifest.items(), splits.iter().map(|(_, items)| items).sum::<usize>());
         }
     }
 
     #[test]
     fn a_mistake_in_a_manifest_is_one_line_with_its_place() {
-        let text = EMBEDDED[5].1;
+        let text = EMBEDDED[6].1;
         let says = |text: &str| {
             let error = Manifest::parse("mnist", text, None).unwrap_err().to_string();
             assert!(!error.contains('\n'), "{error}");
@@ -265,14 +271,14 @@ mod tests {
     fn the_manifest_on_disk_goes_before_the_one_built_in() {
         let datasets = tempfile::tempdir().unwrap();
         fs::create_dir(datasets.path().join("mnist")).unwrap();
-        let text = EMBEDDED[5].1.replace("title = \"MNIST", "title = \"My MNIST");
+        let text = EMBEDDED[6].1.replace("title = \"MNIST", "title = \"My MNIST");
         fs::write(datasets.path().join("mnist/manifest.toml"), text).unwrap();
         let manifest = Manifest::find("mnist", datasets.path()).unwrap().unwrap();
         assert!(manifest.title.starts_with("My MNIST"), "{}", manifest.title);
         assert_eq!(Manifest::find("cats", datasets.path()).unwrap(), None);
         assert_eq!(
             Manifest::names(datasets.path()),
-            ["cifar10", "cifar100", "fashion-mnist", "imagenet", "mnist"]
+            ["camvid", "cifar10", "cifar100", "coco128", "fashion-mnist", "imagenet", "mnist"]
         );
     }
 }
