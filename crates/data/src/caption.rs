@@ -44,7 +44,7 @@ pub fn captioned(image: &RgbImage, lines: &[(String, f32)]) -> RgbImage {
     canvas.0
 }
 
-fn at_a_handy_size(image: &RgbImage) -> RgbImage {
+pub(crate) fn at_a_handy_size(image: &RgbImage) -> RgbImage {
     let (width, height) = image.dimensions();
     let side = width.max(height).max(1);
     if side > LARGEST {

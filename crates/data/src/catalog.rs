@@ -8,7 +8,8 @@ use std::sync::Arc;
 use kiln_core::{Error, Result, nearest};
 
 use crate::manifest::Manifest;
-use crate::readers::{self, BoxedImages, Cifar, Idx, ImageFolder, no_such_split};
+use crate::readers::{Idx, ImageFolder, LabelledImages, no_such_split};
+use crate::recognized::{Source, recognize};
 use crate::{Dataset, Sample, Shapes, ShapesConfig};
 
 /// The generated data set as its name alone means it.
@@ -48,6 +49,8 @@ pub enum Layout {
     Voc,
     /// Boxes in YOLO's text files.
     Yolo,
+    /// Images with label maps beside them.
+    LabelMaps,
     /// Nowhere: it is generated.
     Generated,
     /// Nowhere yet: its manifest is all there is of it.
@@ -64,6 +67,7 @@ impl Layout {
             Self::Coco => "COCO JSON",
             Self::Voc => "VOC XML",
             Self::Yolo => "YOLO text",
+            Self::LabelMaps => "label maps",
             Self::Generated => "generated",
             Self::Absent => "not here",
         }
@@ -99,16 +103,6 @@ pub struct Opened {
     source: Source,
 }
 
-#[derive(Debug, Clone)]
-enum Source {
-    Idx(PathBuf),
-    Cifar(Cifar),
-    Folder(ImageFolder),
-    Boxes(Layout, BoxedImages),
-    Shapes,
-    Absent(Error),
-}
-
 impl Opened {
     /// The error of a data set of which only the manifest is known.
     pub fn absence(&self) -> Option<&Error> {
@@ -141,6 +135,7 @@ impl Opened {
             Source::Cifar(cifar) => Arc::new(cifar.open(name, num_classes)?),
             Source::Folder(folder) => Arc::new(folder.open(name)?),
             Source::Boxes(_, boxes) => Arc::new(boxes.open(name)?),
+            Source::LabelMaps(maps) => Arc::new(maps.open(name, num_classes)?),
             Source::Shapes => {
                 let known = SHAPES_SPLITS.map(|(name, _)| name);
                 let split = SHAPES_SPLITS.iter().find(|(known, _)| *known == name);
@@ -161,6 +156,43 @@ impl Opened {
         match &self.source {
             Source::Boxes(_, boxes) => boxes.dropped(),
             _ => 0,
+        }
+    }
+
+    /// The names of the classes of label maps in the order of the labels: a background before the classes, where there is one; `None`
+    /// where images have no label maps. Of a data set that is absent they are its manifest's classes, for what they may be.
+    pub fn label_classes(&self) -> Option<Vec<String>> {
+        match &self.source {
+            Source::LabelMaps(_) | Source::Absent(_) => Some(self.classes.clone()),
+            Source::Shapes => Some(Shapes::LABEL_NAMES.map(String::from).to_vec()),
+            Source::Idx(_) | Source::Cifar(_) | Source::Folder(_) | Source::Boxes(..) => None,
+        }
+    }
+
+    /// The data set as one of label maps, whose classes are [`Opened::label_classes`]: itself, or, of a folder of VOC's with boxes too,
+    /// the images and splits that have label maps.
+    ///
+    /// # Errors
+    /// A data set without label maps; a file of the others with a mistake in it, which is named.
+    pub fn labelled(self) -> Result<Self> {
+        if let (Source::Boxes(Layout::Voc, _), Some(root)) = (&self.source, &self.root)
+            && let Some(maps) = LabelledImages::recognize_voc(root)?
+        {
+            let classes = maps.class_names().map_or_else(Vec::new, <[String]>::to_vec);
+            let (layout, splits) = (Layout::LabelMaps, maps.splits());
+            return Ok(Self { layout, splits, classes, source: Source::LabelMaps(maps), ..self });
+        }
+        match self.label_classes() {
+            Some(classes) => Ok(Self { classes, ..self }),
+            None => {
+                let message = format!("`{}` has no label maps: {}", self.name, self.layout.name());
+                let error = Error::input(message)
+                    .hint("`shapes`, `camvid`, or a folder in CamVid's or VOC's layout has");
+                Err(match self.root {
+                    Some(root) => error.file(root),
+                    None => error,
+                })
+            }
         }
     }
 
@@ -206,6 +238,7 @@ impl Opened {
             Source::Cifar(cifar) => cifar.class_names()?,
             Source::Folder(folder) => Some(folder.class_names().to_vec()),
             Source::Boxes(_, boxes) => boxes.class_names().map(<[String]>::to_vec),
+            Source::LabelMaps(maps) => maps.class_names().map(<[String]>::to_vec),
             Source::Idx(_) | Source::Shapes | Source::Absent(_) => None,
         };
         // A folder that only happens to be called `cifar10` is not described by CIFAR-10's manifest.
@@ -216,6 +249,8 @@ impl Opened {
         let numbers = match &source {
             Source::Cifar(cifar) => cifar.published_classes(),
             Source::Boxes(_, boxes) => boxes.num_classes(),
+            // They are counted in the files, which takes its time.
+            Source::LabelMaps(maps) if from_files.is_none() && manifest.is_none() => maps.count_classes()?,
             _ => 10,
         };
         let classes = match (from_files, &manifest) {
@@ -229,6 +264,7 @@ impl Opened {
             Source::Cifar(_) => Layout::CifarBinary,
             Source::Folder(_) => Layout::ImageFolder,
             Source::Boxes(layout, _) => *layout,
+            Source::LabelMaps(_) => Layout::LabelMaps,
             Source::Shapes => Layout::Generated,
             Source::Absent(_) => Layout::Absent,
         };
@@ -257,43 +293,6 @@ impl Dataset for AbsentSplit {
     fn origin(&self, index: usize) -> String {
         format!("image {index} of {}", self.name)
     }
-}
-
-type Recognized = (Source, Vec<(String, usize)>);
-
-fn recognize(root: &Path) -> Result<Option<Recognized>> {
-    let idx = Idx::splits(root)?;
-    if !idx.is_empty() {
-        return Ok(Some((Source::Idx(root.to_path_buf()), idx)));
-    }
-    if let Some(cifar) = Cifar::recognize(root)? {
-        let splits = cifar.splits()?;
-        return Ok(Some((Source::Cifar(cifar), splits)));
-    }
-    type Reader = fn(&Path) -> Result<Option<BoxedImages>>;
-    let boxed: [(Layout, Reader); 3] =
-        [(Layout::Coco, readers::coco), (Layout::Voc, readers::voc), (Layout::Yolo, readers::yolo)];
-    for (layout, read) in boxed {
-        if let Some(boxes) = read(root)? {
-            let splits = boxes.splits();
-            return Ok(Some((Source::Boxes(layout, boxes), splits)));
-        }
-    }
-    if holds_no_classes(root) {
-        return Ok(None);
-    }
-    Ok(ImageFolder::recognize(root)?.map(|folder| {
-        let splits = folder.splits();
-        (Source::Folder(folder), splits)
-    }))
-}
-
-/// True where folders of images are not classes: VOC's, YOLO's and CamVid's layouts.
-fn holds_no_classes(root: &Path) -> bool {
-    let has = |name: &str| root.join(name).is_dir();
-    (has("Annotations") && has("JPEGImages"))
-        || (has("labels") && has("images"))
-        || (has("train") && has("trainannot"))
 }
 
 /// Finds a data set: the generated `shapes`; a folder, if there is one of that path; else a name, looked for in the

@@ -11,6 +11,7 @@ use kiln_core::Object;
 use crate::Sample;
 use crate::boxed::class_colour;
 use crate::canvas::{Canvas, fitting, width_of};
+use crate::overlay;
 
 const FONT: MonoFont<'_> = FONT_7X13;
 /// Between cells, and around the sheet.
@@ -30,8 +31,8 @@ const TINT: f32 = 0.4;
 pub struct ContactSheet {
     /// Samples a row.
     pub columns: usize,
-    /// Whether boxes, masks and keypoints are drawn over the images, in a colour a class; a keypoint that is covered is
-    /// hollow.
+    /// Whether boxes, masks and keypoints are drawn over the images, in a colour a class (a keypoint that is covered is
+    /// hollow), or, where there are no objects, the label map.
     pub overlay: bool,
 }
 
@@ -89,7 +90,10 @@ impl ContactSheet {
         };
         let mut image = sample.image.clone();
         if self.overlay {
-            tint(&mut image, &sample.truth.objects);
+            match (&sample.truth.label_map, sample.truth.objects.is_empty()) {
+                (Some(map), true) => overlay::tint(&mut image, map, &[]),
+                _ => tint(&mut image, &sample.truth.objects),
+            }
         }
         let filter =
             if side > LARGEST { imageops::FilterType::Triangle } else { imageops::FilterType::Nearest };

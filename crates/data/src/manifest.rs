@@ -10,8 +10,13 @@ use serde::Deserialize;
 type Embedded = (&'static str, &'static str, Option<&'static str>);
 
 /// What every build knows, so that the installed binary needs no folder `datasets/`.
-const EMBEDDED: [Embedded; 8] = [
+const EMBEDDED: [Embedded; 9] = [
     ("bccd", include_str!("../../../datasets/bccd/manifest.toml"), None),
+    (
+        "camvid",
+        include_str!("../../../datasets/camvid/manifest.toml"),
+        Some(include_str!("../../../datasets/camvid/classes.txt")),
+    ),
     (
         "cifar10",
         include_str!("../../../datasets/cifar10/manifest.toml"),
@@ -218,6 +223,7 @@ mod tests {
             ("coco128", 0, &[("train2017", 128)], 80),
             ("coco", 0, &[("train2017", 118_287), ("val2017", 5_000)], 80),
             ("bccd", 0, &[("train", 205), ("val", 87), ("trainval", 292), ("test", 72)], 3),
+            ("camvid", 0, &[("train", 367), ("val", 101), ("test", 233)], 11),
         ];
         assert_eq!(rows.len(), EMBEDDED.len());
         for (name, files, splits, classes) in rows {
@@ -233,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_mistake_in_a_manifest_is_one_line_with_its_place() {
-        let text = EMBEDDED[7].1;
+        let text = EMBEDDED[8].1;
         let says = |text: &str| {
             let error = Manifest::parse("mnist", text, None).unwrap_err().to_string();
             assert!(!error.contains('\n'), "{error}");
@@ -277,14 +283,14 @@ mod tests {
     fn the_manifest_on_disk_goes_before_the_one_built_in() {
         let datasets = tempfile::tempdir().unwrap();
         fs::create_dir(datasets.path().join("mnist")).unwrap();
-        let text = EMBEDDED[5].1.replace("title = \"MNIST", "title = \"My MNIST");
+        let text = EMBEDDED[6].1.replace("title = \"MNIST", "title = \"My MNIST");
         fs::write(datasets.path().join("mnist/manifest.toml"), text).unwrap();
         let manifest = Manifest::find("mnist", datasets.path()).unwrap().unwrap();
         assert!(manifest.title.starts_with("My MNIST"), "{}", manifest.title);
         assert_eq!(Manifest::find("cats", datasets.path()).unwrap(), None);
         assert_eq!(
             Manifest::names(datasets.path()),
-            ["cifar10", "cifar100", "fashion-mnist", "imagenet", "mnist"]
+            ["camvid", "cifar10", "cifar100", "coco128", "fashion-mnist", "imagenet", "mnist"]
         );
     }
 }

@@ -104,8 +104,8 @@ impl ImageFolder {
     /// The error of a folder without images where they are looked for.
     pub fn nothing_found(root: &Path) -> Error {
         Error::input("no images in it").file(root).hint(
-            "expected split/class/image.jpg or class/image.jpg, MNIST's idx files, CIFAR's binary files, or boxes in COCO's, \
-             VOC's or YOLO's layout",
+            "expected split/class/image.jpg or class/image.jpg, MNIST's idx files, CIFAR's binary files, boxes in COCO's, \
+             VOC's or YOLO's layout, or label maps in CamVid's, VOC's or two folders, images and masks",
         )
     }
 }

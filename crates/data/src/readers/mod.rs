@@ -7,6 +7,8 @@ mod decode;
 mod folder;
 mod idx;
 mod jpeg;
+mod label_maps;
+mod label_png;
 mod voc;
 mod yolo;
 mod yolo_names;
@@ -17,6 +19,8 @@ pub(crate) use coco::recognize as coco;
 pub use decode::decode_rgb;
 pub use folder::{ImageFolder, image_files};
 pub use idx::Idx;
+pub use label_maps::LabelledImages;
+pub(crate) use label_png::voc_colour;
 pub(crate) use voc::recognize as voc;
 pub(crate) use yolo::recognize as yolo;
 

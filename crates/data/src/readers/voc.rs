@@ -37,7 +37,7 @@ pub(crate) fn recognize(root: &Path) -> Result<Option<BoxedImages>> {
     let stem = |path: &Path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let files = entries(&folder)?.into_iter().filter(|file| is_image(file));
     let images: HashMap<String, PathBuf> = files.filter_map(|file| Some((stem(&file)?, file))).collect();
-    let mut lists = lists(root)?;
+    let mut lists = lists(root, "Main")?;
     if lists.is_empty() {
         let mut names: Vec<(String, String)> =
             images.keys().map(|name| (name.clone(), String::new())).collect();
@@ -86,10 +86,11 @@ pub(crate) fn recognize(root: &Path) -> Result<Option<BoxedImages>> {
 }
 
 /// A split, the file that lists it, and its names with their places in the file.
-type List = (String, PathBuf, Vec<(String, String)>);
+pub(super) type List = (String, PathBuf, Vec<(String, String)>);
 
-fn lists(root: &Path) -> Result<Vec<List>> {
-    let folder = root.join("ImageSets").join("Main");
+/// The lists in a folder of `ImageSets/`.
+pub(super) fn lists(root: &Path, kind: &str) -> Result<Vec<List>> {
+    let folder = root.join("ImageSets").join(kind);
     let mut lists = Vec::new();
     if !folder.is_dir() {
         return Ok(lists);

@@ -50,7 +50,7 @@ impl ShapesConfig {
 ///   covers it. A mask is the pixels whose centre lies in the object and in no nearer one.
 /// - `keypoints` of every object, [`Shapes::KEYPOINT_NAMES`]: the centre of the circle around the outline, and the
 ///   outline's topmost and lowest points. One covered by a nearer object is not visible, one outside the image not labelled.
-/// - `label_map`: 0 for the background, class + 1 in the masks.
+/// - `label_map`: 0 for the background, class + 1 in the masks ([`Shapes::LABEL_NAMES`]).
 #[derive(Debug, Clone)]
 pub struct Shapes {
     config: ShapesConfig,
@@ -60,6 +60,17 @@ impl Shapes {
     /// The classes, in order.
     pub const CLASS_NAMES: [&str; 10] =
         ["circle", "square", "triangle", "bar", "star", "cross", "ring", "heart", "crescent", "arrow"];
+
+    /// The classes of the label maps, in order: the background, then those of the objects.
+    pub const LABEL_NAMES: [&str; 11] = {
+        let mut names = ["background"; 11];
+        let mut class = 0;
+        while class < 10 {
+            names[class + 1] = Self::CLASS_NAMES[class];
+            class += 1;
+        }
+        names
+    };
 
     /// The keypoints of every object, in order.
     pub const KEYPOINT_NAMES: [&str; 3] = ["centre", "top", "bottom"];

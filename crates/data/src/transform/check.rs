@@ -21,6 +21,7 @@ impl Transform {
         | Self::CenterCrop { size }
         | Self::RandomCrop { size }
         | Self::RandomResizedCrop { size, .. }
+        | Self::RandomScaleCrop { size, .. }
         | Self::PadAndCrop { size, .. }
         | Self::Letterbox { size, .. }
         | Self::RandomPerspective { size: Some(size), .. } = self
@@ -40,6 +41,11 @@ impl Transform {
                 if !(0.0 < *low && low <= high && *high <= 1.0) =>
             {
                 wrong(format!("`scale` is [{low}, {high}]"), "parts of the area, as in [0.08, 1.0]")
+            }
+            Self::RandomScaleCrop { scale: [low, high], .. }
+                if !(0.01 <= *low && low <= high && *high <= 10.0) =>
+            {
+                wrong(format!("`scale` is [{low}, {high}]"), "factors from 0.01 to 10, as in [0.5, 2.0]")
             }
             Self::RandomResizedCrop { ratio: [low, high], .. }
                 if !(0.0 < *low && low <= high && high.is_finite()) =>

@@ -4,7 +4,7 @@ use kiln_core::{Error, Letterbox, Result};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Interpolation, Placement, Projective, Ranges, Region, Size, Transform, Warp};
+use super::{Framing, Interpolation, Placement, Projective, Ranges, Region, Size, Transform, Warp};
 
 impl Transform {
     /// How pixels are computed, should they be.
@@ -13,6 +13,7 @@ impl Transform {
             Self::Resize { interpolation, .. }
             | Self::RandomResize { interpolation, .. }
             | Self::RandomResizedCrop { interpolation, .. }
+            | Self::RandomScaleCrop { interpolation, .. }
             | Self::Letterbox { interpolation, .. } => *interpolation,
             _ => Interpolation::default(),
         }
@@ -28,6 +29,7 @@ impl Transform {
             | Self::CenterCrop { size }
             | Self::RandomCrop { size }
             | Self::RandomResizedCrop { size, .. }
+            | Self::RandomScaleCrop { size, .. }
             | Self::PadAndCrop { size, .. }
             | Self::Letterbox { size, .. }
             | Self::RandomPerspective { size: Some(size), .. } => size.height_width(),
@@ -44,6 +46,7 @@ impl Transform {
             | Self::CenterCrop { .. }
             | Self::RandomCrop { .. }
             | Self::RandomResizedCrop { .. }
+            | Self::RandomScaleCrop { .. }
             | Self::PadAndCrop { .. }
             | Self::Letterbox { .. }
             | Self::Mosaic { .. }
@@ -79,6 +82,18 @@ impl Transform {
             true => Letterbox::new(placement.into(), input, frame),
             false => Letterbox::not_enlarged(placement.into(), input, frame),
         })
+    }
+
+    /// Where a `random-scale-crop` puts an image of height and width `input`, all chance taken from `rng`.
+    pub(super) fn scaled_crop(&self, input: [usize; 2], rng: &mut ChaCha8Rng) -> Option<Framing> {
+        let Self::RandomScaleCrop { size, scale: [low, high], .. } = *self else { return None };
+        let factor = rng.random_range(low..=high);
+        let (scaled, output) =
+            (input.map(|side| ((side as f64 * factor).round() as usize).max(1)), size.height_width());
+        let offset =
+            [0, 1].map(|axis| -(rng.random_range(0..=scaled[axis].saturating_sub(output[axis])) as i64));
+        let scale = [0, 1].map(|axis| scaled[axis] as f64 / input[axis] as f64);
+        Some(Framing { input, scaled, output, offset, scale })
     }
 
     /// The map of a `random-perspective` for an image of height and width `input`, all chance taken from `rng`.

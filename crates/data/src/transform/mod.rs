@@ -12,6 +12,8 @@ mod framing;
 mod geometry;
 mod histogram;
 mod hsv;
+#[cfg(test)]
+mod label_tests;
 mod mosaic;
 mod motion;
 mod opencv;
@@ -20,6 +22,7 @@ mod pipeline;
 mod policy;
 mod projective;
 mod resample;
+mod size;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -39,6 +42,7 @@ pub use operation::{Operation, Space};
 pub use pipeline::{Partner, Pipeline, Ready};
 pub use policy::{Policy, SubPolicy};
 pub use projective::{Projective, Ranges};
+pub use size::Size;
 pub use step::Step;
 pub use warp::{Region, Warp};
 
@@ -83,6 +87,22 @@ pub enum Transform {
         /// Range of the part's width over its height.
         #[serde(default = "default_ratio")]
         ratio: [f64; 2],
+        /// How pixels are computed.
+        #[serde(default)]
+        interpolation: Interpolation,
+    },
+    /// Scales the image by a random factor, keeps its aspect, and cuts out a random part. Where it is then smaller than the cut it lies
+    /// at the cut's upper or left edge and the rest is filled: DeepLab's recipe (Chen et al. 2017, "Rethinking atrous convolution for
+    /// semantic image segmentation", Section 4.1).
+    RandomScaleCrop {
+        /// Of the cut; one number is a square.
+        size: Size,
+        /// Range of the factor, each as likely as any between.
+        #[serde(default = "half_to_two")]
+        scale: [f64; 2],
+        /// The colour where there is no image.
+        #[serde(default = "imagenet_mean")]
+        fill: [u8; 3],
         /// How pixels are computed.
         #[serde(default)]
         interpolation: Interpolation,
@@ -276,6 +296,14 @@ fn default_scale() -> [f64; 2] {
     [0.08, 1.0]
 }
 
+fn half_to_two() -> [f64; 2] {
+    [0.5, 2.0]
+}
+
+fn imagenet_mean() -> [u8; 3] {
+    [124, 116, 104]
+}
+
 fn default_ratio() -> [f64; 2] {
     [3.0 / 4.0, 4.0 / 3.0]
 }
@@ -338,26 +366,6 @@ fn two() -> usize {
 
 fn one() -> usize {
     1
-}
-
-/// A size in pixels, as typed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "a number of pixels or [height, width] in pixels")]
-pub enum Size {
-    /// One number.
-    Side(usize),
-    /// Height and width.
-    HeightWidth([usize; 2]),
-}
-
-impl Size {
-    /// Height and width, where one number is a square.
-    pub fn height_width(self) -> [usize; 2] {
-        match self {
-            Self::Side(side) => [side; 2],
-            Self::HeightWidth(size) => size,
-        }
-    }
 }
 
 /// How a scaled image's pixels are computed. Bilinear and bicubic widen their filter when they shrink an image

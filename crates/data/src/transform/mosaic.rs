@@ -2,7 +2,7 @@
 //! of object detection", Section 3.3), placed as YOLOv5 has them.
 
 use image::{Rgb, RgbImage};
-use kiln_core::Truth;
+use kiln_core::{IGNORED, LabelMap, Truth};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -26,15 +26,24 @@ impl Mosaic {
     }
 
     /// The images, the first to the upper left of the centre, then upper right, lower left and lower right, each with a corner
-    /// at the centre and cut off by the canvas. An object of which less than a square pixel is left is dropped.
+    /// at the centre and cut off by the canvas. An object of which less than a square pixel is left is dropped. Where all have label
+    /// maps the result has one.
     pub fn sample(&self, parts: &[Sample; 4], interpolation: Interpolation, fill: [u8; 3]) -> Sample {
         let canvas = 2 * self.side;
         let mut image = RgbImage::from_pixel(canvas as u32, canvas as u32, Rgb(fill));
-        let mut truth = Truth::default();
+        let labels = vec![IGNORED; canvas * canvas];
+        let map = LabelMap { width: canvas, height: canvas, labels };
+        let has_labels = parts.iter().all(|part| part.truth.label_map.is_some());
+        let mut truth = Truth { label_map: has_labels.then_some(map), ..Truth::default() };
         for (number, part) in parts.iter().enumerate() {
             let tile = self.tile(number, warp::size(&part.image));
             tile.paint(&mut image, &part.image, interpolation);
-            truth.objects.extend(tile.truth(&Truth { label_map: None, ..part.truth.clone() }).objects);
+            let moved = tile.truth(&part.truth);
+            truth.objects.extend(moved.objects);
+            if let (Some(map), Some(moved)) = (&mut truth.label_map, moved.label_map) {
+                let pairs = map.labels.iter_mut().zip(moved.labels);
+                pairs.filter(|(_, label)| *label != IGNORED).for_each(|(to, label)| *to = label);
+            }
         }
         Sample { image, truth }
     }

@@ -157,6 +157,7 @@ impl Pipeline {
         match pipeline.transforms.iter_mut().rfind(|transform| !transform.keeps_size()) {
             Some(
                 Transform::RandomResizedCrop { size, .. }
+                | Transform::RandomScaleCrop { size, .. }
                 | Transform::Resize { size, .. }
                 | Transform::Letterbox { size, .. },
             ) => *size = square,

@@ -85,6 +85,13 @@ impl Transform {
                     .into_iter()
                     .collect()
             }
+            Self::RandomScaleCrop { fill, .. } => {
+                let framing = self.scaled_crop(size, rng);
+                framing
+                    .map(|framing| Step::Framing(framing, self.interpolation(), fill))
+                    .into_iter()
+                    .collect()
+            }
             Self::RandomPerspective { fill, .. } => {
                 self.projective(size, rng).map(|map| Step::Projective(map, fill)).into_iter().collect()
             }
