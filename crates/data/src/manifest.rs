@@ -277,7 +277,8 @@ mod tests {
     fn the_manifest_on_disk_goes_before_the_one_built_in() {
         let datasets = tempfile::tempdir().unwrap();
         fs::create_dir(datasets.path().join("mnist")).unwrap();
-        let text = EMBEDDED[5].1.replace("title = \"MNIST", "title = \"My MNIST");
+        let (_, mnist, _) = EMBEDDED.iter().find(|(name, ..)| *name == "mnist").unwrap();
+        let text = mnist.replace("title = \"MNIST", "title = \"My MNIST");
         fs::write(datasets.path().join("mnist/manifest.toml"), text).unwrap();
         let manifest = Manifest::find("mnist", datasets.path()).unwrap().unwrap();
         assert!(manifest.title.starts_with("My MNIST"), "{}", manifest.title);
