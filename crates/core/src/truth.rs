@@ -31,6 +31,15 @@ pub struct Object {
     pub keypoints: Vec<Keypoint>,
     /// A region of many objects, which no prediction is blamed for (COCO's `iscrowd`).
     pub crowd: bool,
+    /// One that can hardly be told: nobody has to find it, and no prediction is blamed for it (VOC's `difficult`).
+    pub difficult: bool,
+}
+
+impl Object {
+    /// Whether it is to be learned and to be found.
+    pub fn is_sought(&self) -> bool {
+        !(self.crowd || self.difficult)
+    }
 }
 
 /// A point of an object, in pixels.

@@ -40,7 +40,7 @@ pub use sample::{Dataset, Sample};
 pub use shapes::{Shapes, ShapesConfig};
 pub use subset::Subset;
 pub use transform::{
-    Affine, Colour, Erasure, Filling, Framing, Interpolation, Mosaic, Motion, Operation, Partner, Pipeline,
-    Placement, Policy, Projective, Ranges, Ready, Region, Size, Space, Step, SubPolicy, Transform,
+    Affine, Colour, CopyPaste, Erasure, Filling, Framing, Interpolation, Mosaic, Motion, Operation, Partner,
+    Pipeline, Placement, Policy, Projective, Ranges, Ready, Region, Size, Space, Step, SubPolicy, Transform,
     UpsideDown, Warp,
 };

@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_mistake_in_a_manifest_is_one_line_with_its_place() {
-        let text = EMBEDDED[8].1;
+        let (_, text, _) = *EMBEDDED.iter().find(|(name, ..)| *name == "mnist").unwrap();
         let says = |text: &str| {
             let error = Manifest::parse("mnist", text, None).unwrap_err().to_string();
             assert!(!error.contains('\n'), "{error}");
@@ -283,14 +283,25 @@ mod tests {
     fn the_manifest_on_disk_goes_before_the_one_built_in() {
         let datasets = tempfile::tempdir().unwrap();
         fs::create_dir(datasets.path().join("mnist")).unwrap();
-        let text = EMBEDDED[6].1.replace("title = \"MNIST", "title = \"My MNIST");
+        let (_, mnist, _) = EMBEDDED.iter().find(|(name, ..)| *name == "mnist").unwrap();
+        let text = mnist.replace("title = \"MNIST", "title = \"My MNIST");
         fs::write(datasets.path().join("mnist/manifest.toml"), text).unwrap();
         let manifest = Manifest::find("mnist", datasets.path()).unwrap().unwrap();
         assert!(manifest.title.starts_with("My MNIST"), "{}", manifest.title);
         assert_eq!(Manifest::find("cats", datasets.path()).unwrap(), None);
         assert_eq!(
             Manifest::names(datasets.path()),
-            ["camvid", "cifar10", "cifar100", "coco128", "fashion-mnist", "imagenet", "mnist"]
+            [
+                "bccd",
+                "camvid",
+                "cifar10",
+                "cifar100",
+                "coco",
+                "coco128",
+                "fashion-mnist",
+                "imagenet",
+                "mnist"
+            ]
         );
     }
 }

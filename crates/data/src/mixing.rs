@@ -141,6 +141,7 @@ mod tests {
             mask: None,
             keypoints: Vec::new(),
             crowd: false,
+            difficult: false,
         };
         let all = [vec![0, 1], vec![], vec![2]];
         let truths = all

@@ -9,7 +9,8 @@ use image::{Rgb, RgbImage};
 use kiln_core::Kind;
 use kiln_data::{Layout, Opened, Roots, open};
 
-/// Class, `[left, upper, right, lower]` edges in pixels, crowd.
+/// Class, `[left, upper, right, lower]` edges in pixels, whether it need not be found.
+/// VOC's difficult objects are no crowds, and COCO's crowds not difficult.
 type Box = (usize, [f32; 4], bool);
 
 fn write(root: &Path, files: &[(&str, &str)]) {
@@ -34,7 +35,11 @@ fn boxes(opened: &Opened, split: &str) -> Vec<Vec<Box>> {
     let truth = |i| images.get(i).unwrap().truth.objects;
     (0..images.len())
         .map(|i| {
-            truth(i).iter().map(|object| (object.class, object.bounding_box.xyxy(), object.crowd)).collect()
+            let found = |object: &kiln_core::Object| {
+                assert!(!(if opened.layout == Layout::Voc { object.crowd } else { object.difficult }));
+                (object.class, object.bounding_box.xyxy(), !object.is_sought())
+            };
+            truth(i).iter().map(found).collect()
         })
         .collect()
 }

@@ -23,7 +23,14 @@ impl Dataset for Painted {
             Rgb([if (x1..x2).contains(&x) && (y1..y2).contains(&y) { 255 } else { 0 }; 3])
         });
         let bounding_box = BoundingBox::from_xyxy([x1, y1, x2, y2].map(|edge| edge as f32));
-        let object = Object { class: index, bounding_box, mask: None, keypoints: vec![], crowd: false };
+        let object = Object {
+            class: index,
+            bounding_box,
+            mask: None,
+            keypoints: vec![],
+            crowd: false,
+            difficult: false,
+        };
         Ok(Sample { image, truth: Truth { objects: vec![object], ..Truth::default() } })
     }
 

@@ -101,6 +101,7 @@ fn manifest(server: &Server, name: &str, bytes: &[u8], unpack: bool) -> Manifest
         source: "here".to_string(),
         by_hand: None,
         classes: vec!["a".to_string()],
+        classes_of: None,
         folders: vec!["a".to_string()],
         mean: [0.5; 3],
         std: [0.5; 3],

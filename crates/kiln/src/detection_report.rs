@@ -80,8 +80,7 @@ struct Judged {
 impl Judged {
     /// The surest detection first takes the object of its class that it overlaps most and that no other has.
     fn of(Found { truth, detections, .. }: &Found, least_score: f64) -> Self {
-        let excused = |object: &Object| object.crowd;
-        let fate = |object: &Object| if excused(object) { Fate::Excused } else { Fate::Missed };
+        let fate = |object: &Object| if object.is_sought() { Fate::Missed } else { Fate::Excused };
         let mut fates: Vec<Fate> = truth.objects.iter().map(fate).collect();
         let mut sure: Vec<usize> =
             (0..detections.len()).filter(|at| f64::from(detections[*at].score) >= least_score).collect();
@@ -167,7 +166,7 @@ mod tests {
     }
 
     fn object(class: usize, at: f32, crowd: bool) -> Object {
-        Object { class, bounding_box: square(at), mask: None, keypoints: Vec::new(), crowd }
+        Object { class, bounding_box: square(at), mask: None, keypoints: Vec::new(), crowd, difficult: false }
     }
 
     fn detection(class: usize, score: f32, at: f32) -> Detection {

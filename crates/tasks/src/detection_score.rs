@@ -56,7 +56,8 @@ impl DetectionScore {
     /// The last row has detections that stand for no object, the last column objects that were not found.
     ///
     /// A detection with a score of 0.25 or more stands, whatever its class, for the object it overlaps most, if by more than
-    /// 0.45; of several for one object the one that overlaps it most does. Crowds and what lies in them do not count.
+    /// 0.45; of several for one object the one that overlaps it most does. Crowds, difficult objects and what stands for them do not
+    /// count.
     pub fn confusion(&self) -> &ConfusionMatrix {
         &self.confusion
     }
@@ -72,21 +73,21 @@ impl DetectionScore {
         for (detection, prediction) in sure {
             let overlap =
                 |object: &Actual<XywhBox>| BoxIou.between(&prediction.shape, &object.shape, object.crowd);
-            let most = |crowd: bool| {
-                let objects = actual.iter().enumerate().filter(|(_, object)| object.crowd == crowd);
+            let most = |sought: bool| {
+                let objects = actual.iter().enumerate().filter(|(_, object)| is_sought(object) == sought);
                 let overlaps = objects.map(|(at, object)| (at, overlap(object)));
                 overlaps.filter(|(_, overlap)| *overlap > OVERLAP).max_by(|a, b| a.1.total_cmp(&b.1))
             };
-            match most(false) {
+            match most(true) {
                 // What stands for it until now stands for nothing after that.
                 Some((at, overlap)) if best[at].is_none_or(|(other, _)| overlap > other) => {
                     alone.extend(best[at].replace((overlap, detection.class)).map(|(_, class)| class));
                 }
-                None if most(true).is_some() => {}
+                None if most(false).is_some() => {}
                 _ => alone.push(detection.class),
             }
         }
-        for (object, best) in actual.iter().zip(best).filter(|(object, _)| !object.crowd) {
+        for (object, best) in actual.iter().zip(best).filter(|(object, _)| is_sought(object)) {
             self.confusion.count(object.class, best.map_or(self.background, |(_, class)| class));
         }
         alone.into_iter().for_each(|class| self.confusion.count(self.background, class));
@@ -107,7 +108,11 @@ fn predicted(detection: &Detection) -> Predicted<XywhBox> {
 fn actual(object: &Object) -> Actual<XywhBox> {
     let shape = xywh(&object.bounding_box);
     let area = object.mask.as_ref().map_or(shape[2] * shape[3], |mask| mask.area() as f64);
-    Actual { class: object.class, area, crowd: object.crowd, ignored: false, shape }
+    Actual { class: object.class, area, crowd: object.crowd, ignored: object.difficult, shape }
+}
+
+fn is_sought(object: &Actual<XywhBox>) -> bool {
+    !(object.crowd || object.ignored)
 }
 
 #[cfg(test)]
@@ -119,7 +124,7 @@ mod tests {
     }
 
     fn object(class: usize, at: f32, crowd: bool) -> Object {
-        Object { class, bounding_box: square(at), mask: None, keypoints: Vec::new(), crowd }
+        Object { class, bounding_box: square(at), mask: None, keypoints: Vec::new(), crowd, difficult: false }
     }
 
     fn detection(class: usize, score: f32, at: f32) -> Detection {
@@ -131,7 +136,8 @@ mod tests {
 
     #[test]
     fn what_is_not_found_and_what_is_not_there_are_background() {
-        let rows: [Row; 6] = [
+        let difficult = |object: Object| Object { difficult: true, ..object };
+        let rows: [Row; 7] = [
             (
                 "a class for another",
                 vec![detection(1, 0.9, 1.0)],
@@ -155,6 +161,17 @@ mod tests {
                 vec![object(0, 0.0, true)],
                 [[0; 3], [0; 3], [0, 1, 0]],
             ),
+            (
+                // 9/11 of the difficult one; 1/3 is not enough. An object of its own goes before.
+                "difficult",
+                vec![detection(1, 0.9, 1.0), detection(0, 0.9, 5.0), detection(1, 0.9, 41.0)],
+                vec![
+                    difficult(object(0, 0.0, false)),
+                    difficult(object(0, 41.0, false)),
+                    object(1, 40.0, false),
+                ],
+                [[0; 3], [0, 1, 0], [1, 0, 0]],
+            ),
         ];
         for (what, detections, objects, expected) in rows {
             let mut score = DetectionScore::new(2);
@@ -177,6 +194,31 @@ mod tests {
         let figures = score.figures();
         for ((name, value), expected) in figures.into_iter().zip([0.7, 1.0, 0.5, 0.7]) {
             assert!((value - expected).abs() < 1e-12, "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn a_difficult_object_is_not_to_be_found_but_who_finds_it_is_not_blamed() {
+        let image = |difficult: bool, detections: &[Detection]| {
+            let mut score = DetectionScore::new(1);
+            let objects = vec![object(0, 0.0, false), Object { difficult, ..object(0, 50.0, false) }];
+            score.add(detections, &Truth { objects, ..Truth::default() });
+            score.figures()[1].1
+        };
+        // Found alone, one of one and one of two objects: the recalls 0 to 0.5 are 51 of 101.
+        let first = [detection(0, 0.8, 0.0)];
+        for (difficult, expected) in [(true, 1.0), (false, 51.0 / 101.0)] {
+            let found = image(difficult, &first);
+            assert!((found - expected).abs() < 1e-12, "{difficult}: {found}");
+        }
+        // A better one for the difficult object is not there; a second one for it, which VOC and COCO see differently, is wrong
+        // in COCO: it takes an object once. Precision: 1 of 2.
+        let twice = |count: usize| {
+            let more = (0..count).map(|at| detection(0, 0.99 - 0.01 * at as f32, 50.0));
+            image(true, &more.chain(first.clone()).collect::<Vec<_>>())
+        };
+        for (count, expected) in [(1, 1.0), (2, 0.5)] {
+            assert!((twice(count) - expected).abs() < 1e-12, "{count}: {}", twice(count));
         }
     }
 }

@@ -15,7 +15,9 @@ pub use average_precision::AveragePrecision;
 pub use box_overlap::{overlap_of_all, overlap_of_rows};
 pub use classification::{Classification, ClassificationScore};
 pub use confusion::ConfusionMatrix;
-pub use detection::{DetectionLoss, ObjectDetection, ObjectDetectionScore, Selection};
+pub use detection::{
+    Assignment, DetectionLoss, ObjectDetection, ObjectDetectionScore, Place, Selection, assignments,
+};
 pub use detection_score::DetectionScore;
 pub use loss::ClassificationLoss;
 pub use segmentation::{

@@ -47,8 +47,15 @@ pub(super) struct Boxed {
 pub(super) struct Mark {
     pub class: usize,
     pub place: Place,
-    /// True where no prediction is to be blamed for it.
-    pub crowd: bool,
+    pub fate: MarkFate,
+}
+
+/// Who has to find what a box is around.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MarkFate {
+    Sought,
+    Crowd,
+    Difficult,
 }
 
 /// Where a box lies.
@@ -100,7 +107,8 @@ impl Boxed {
                 bounding_box: mark.place.inside(size)?,
                 mask: None,
                 keypoints: Vec::new(),
-                crowd: mark.crowd,
+                crowd: mark.fate == MarkFate::Crowd,
+                difficult: mark.fate == MarkFate::Difficult,
             })
         };
         Ok(Truth { objects: self.marks.iter().filter_map(object).collect(), ..Truth::default() })

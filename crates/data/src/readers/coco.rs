@@ -8,7 +8,7 @@ use std::sync::Arc;
 use kiln_core::{BoundingBox, Error, Result};
 use serde::Deserialize;
 
-use super::boxes::{Boxed, BoxedImages, Classes, Mark, Place};
+use super::boxes::{Boxed, BoxedImages, Classes, Mark, MarkFate, Place};
 use super::{entries, name_of};
 
 /// What of a file is read. Boxes are left edge, upper edge, width and height in pixels.
@@ -159,7 +159,8 @@ fn read(file: &Path, folder: &Path) -> Result<(Vec<Boxed>, Categories, usize)> {
         let [x, y, width, height] = bbox;
         let edges = [x, y, x + width, y + height].map(|edge| edge as f32);
         let place = Place::Pixels(BoundingBox::from_xyxy(edges));
-        images[*image].marks.push(Mark { class: *class, place, crowd: iscrowd != 0 });
+        let fate = if iscrowd != 0 { MarkFate::Crowd } else { MarkFate::Sought };
+        images[*image].marks.push(Mark { class: *class, place, fate });
     }
     let dropped = images.iter_mut().map(Boxed::drop_outside).sum();
     Ok((images, categories, dropped))

@@ -9,7 +9,7 @@ use kiln_core::{BoundingBox, Error, Result};
 use rayon::prelude::*;
 use roxmltree::{Document, Node};
 
-use super::boxes::{Boxed, BoxedImages, Classes, Mark, Place};
+use super::boxes::{Boxed, BoxedImages, Classes, Mark, MarkFate, Place};
 use super::folder::is_image;
 use super::{entries, name_of};
 
@@ -22,8 +22,7 @@ struct Annotation {
 /// Reads a data set of VOC's layout; `None` where the folder is none.
 ///
 /// VOC counts pixels from 1 and its boxes include the last one: `xmin = 1, xmax = 10` are the ten pixels whose edges are 0
-/// and 10, so the left and upper edges are one less than what is written and the others are as written. A `difficult` object
-/// is marked as a crowd is: no prediction is blamed for it. Classes are the names of all splits, sorted. Without lists in
+/// and 10, so the left and upper edges are one less than what is written and the others are as written. Classes are the names of all splits, sorted. Without lists in
 /// `ImageSets/Main` there is one split, `all`; lists of one class (two columns) do not count.
 ///
 /// # Errors
@@ -73,7 +72,8 @@ pub(crate) fn recognize(root: &Path) -> Result<Option<BoxedImages>> {
             let mark = |(name, bounding_box, difficult): &(String, BoundingBox, bool)| {
                 let class = classes.binary_search(name);
                 let class = class.unwrap_or_else(|_| unreachable!("`{name}` was listed"));
-                Mark { class, place: Place::Pixels(*bounding_box), crowd: *difficult }
+                let fate = if *difficult { MarkFate::Difficult } else { MarkFate::Sought };
+                Mark { class, place: Place::Pixels(*bounding_box), fate }
             };
             let marks = objects.iter().map(mark).collect();
             let mut image = Boxed { image: image.clone(), annotation: Some(file.into()), size: *size, marks };

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use kiln_core::{BoundingBox, Error, Result};
 use rayon::prelude::*;
 
-use super::boxes::{Boxed, BoxedImages, Classes, Mark, Place};
+use super::boxes::{Boxed, BoxedImages, Classes, Mark, MarkFate, Place};
 use super::folder::{has_images, image_files, is_image};
 use super::yolo_names::{Described, described};
 use super::{entries, name_of};
@@ -180,5 +180,5 @@ fn mark(line: &str, names: Option<&[String]>) -> Result<Mark> {
         }
         _ => return Err(wrong(format!("{} numbers after the class", numbers.len()))),
     };
-    Ok(Mark { class, place: Place::Parts(bounding_box), crowd: false })
+    Ok(Mark { class, place: Place::Parts(bounding_box), fate: MarkFate::Sought })
 }

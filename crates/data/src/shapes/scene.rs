@@ -116,6 +116,7 @@ impl Scene {
                 mask: Some(mask.clone()),
                 keypoints: object.keypoints(size, &self.objects[i + 1..]),
                 crowd: false,
+                difficult: false,
             });
         }
         Truth {

@@ -22,7 +22,7 @@ fn transform(table: &str) -> Transform {
 
 fn object(edges: [f32; 4]) -> Object {
     let bounding_box = BoundingBox::from_xyxy(edges);
-    Object { class: 0, bounding_box, mask: None, keypoints: Vec::new(), crowd: false }
+    Object { class: 0, bounding_box, mask: None, keypoints: Vec::new(), crowd: false, difficult: false }
 }
 
 /// A white rectangle of whole pixels on black, with its box.

@@ -55,6 +55,7 @@ impl Transform {
             Self::HorizontalFlip { probability }
             | Self::VerticalFlip { probability }
             | Self::Mosaic { probability, .. }
+            | Self::CopyPaste { probability, .. }
             | Self::RandomErasing { probability, .. }
                 if !(0.0..=1.0).contains(probability) =>
             {
@@ -70,6 +71,10 @@ impl Transform {
             {
                 wrong(format!("`ratio` is [{low}, {high}]"), "height over width, as in [0.3, 3.3]")
             }
+            Self::CopyPaste { scale: [low, high], .. } if !(0.0 < *low && low <= high && *high <= 10.0) => {
+                wrong(format!("`scale` is [{low}, {high}]"), "factors up to 10, as in [0.8, 1.25]")
+            }
+            Self::CopyPaste { least_visible, .. } => in_ranges(&[("least_visible", least_visible, 1.0)]),
             Self::Mosaic { size, .. } if !(2..=MOST / 2).contains(size) => {
                 wrong(format!("`size` is {size}"), "a side from 2 to 8192 pixels, as 640")
             }

@@ -51,7 +51,8 @@ impl Transform {
             | Self::Letterbox { .. }
             | Self::Mosaic { .. }
             | Self::RandomPerspective { size: Some(_), .. } => false,
-            Self::HorizontalFlip { .. }
+            Self::CopyPaste { .. }
+            | Self::HorizontalFlip { .. }
             | Self::VerticalFlip { .. }
             | Self::RandomPerspective { size: None, .. }
             | Self::HsvJitter { .. }

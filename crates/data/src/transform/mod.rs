@@ -7,6 +7,7 @@ mod affine;
 mod box_tests;
 mod check;
 mod colour;
+mod copy_paste;
 mod erasure;
 mod framing;
 mod geometry;
@@ -34,6 +35,7 @@ use serde::{Deserialize, Serialize};
 
 pub use affine::Affine;
 pub use colour::Colour;
+pub use copy_paste::CopyPaste;
 pub use erasure::{Erasure, Filling};
 pub use framing::{Framing, Placement, UpsideDown};
 pub use mosaic::Mosaic;
@@ -155,6 +157,20 @@ pub enum Transform {
         /// The colour where there is no image.
         #[serde(default = "frame_grey")]
         fill: [u8; 3],
+    },
+    /// Puts any of another image's objects over the image: by their masks, whole boxes where there are none (Ghiasi et al. 2021,
+    /// "Simple copy-paste is a strong data augmentation method for instance segmentation"). The other image is as it was read,
+    /// mirrored or not; what is to happen to both alike comes after it.
+    CopyPaste {
+        /// How often.
+        #[serde(default = "default_probability")]
+        probability: f64,
+        /// Range of the factor by which the other image is scaled once it fits into the image.
+        #[serde(default = "pasted_scale")]
+        scale: [f64; 2],
+        /// An object is dropped of which less of what was seen is left: a part of its mask, or of its box.
+        #[serde(default = "tenth")]
+        least_visible: f64,
     },
     /// Turns, scales, shears, shifts the image about its middle and tilts it, each by a random measure (YOLOv5's of the same
     /// name). An object is dropped whose box is then not wider and higher than 2 pixels, is 100 times as long as wide, or has
@@ -318,6 +334,11 @@ fn always() -> f64 {
 
 fn tenth() -> f64 {
     0.1
+}
+
+/// The paper's "standard" jitter.
+fn pasted_scale() -> [f64; 2] {
+    [0.8, 1.25]
 }
 
 fn hue_gain() -> f64 {

@@ -61,7 +61,8 @@ fn moved(motion: &(impl Motion + ?Sized), object: &Object) -> Option<Object> {
         Keypoint { x, y, labelled, visible: old.visible && labelled }
     };
     let keypoints = object.keypoints.iter().map(keypoint).collect();
-    Some(Object { class: object.class, bounding_box, mask, keypoints, crowd: object.crowd })
+    let Object { class, crowd, difficult, .. } = *object;
+    Some(Object { class, bounding_box, mask, keypoints, crowd, difficult })
 }
 
 /// The corners of the part of a convex figure inside an image, side by side (Sutherland and Hodgman 1974, "Reentrant polygon

@@ -5,7 +5,7 @@ use kiln_core::{Error, Letterbox, Result, Truth};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Interpolation, Mosaic, Size, Step, Transform, warp};
+use super::{CopyPaste, Interpolation, Mosaic, Size, Step, Transform, warp};
 use crate::Sample;
 
 /// What becomes of an image between a data set and a batch.
@@ -16,7 +16,7 @@ pub struct Pipeline {
     normalized: [Vec<f32>; 3],
 }
 
-/// Any other image of the same data set, for a mosaic.
+/// Any other image of the same data set, for a mosaic or to paste objects of.
 pub type Partner<'a> = &'a dyn Fn(&mut ChaCha8Rng) -> Result<Sample>;
 
 /// An image ready for a batch.
@@ -94,7 +94,8 @@ impl Pipeline {
         self.run(sample, None, rng).map(|(sample, _)| sample)
     }
 
-    /// The sample after all transforms, as numbers; equal states of `rng` give equal numbers. A mosaic is made of the image alone.
+    /// The sample after all transforms, as numbers; equal states of `rng` give equal numbers. A mosaic is made of the image alone, and
+    /// what is pasted is its own.
     ///
     /// # Errors
     /// A cut that is larger than its image.
@@ -102,7 +103,7 @@ impl Pipeline {
         self.ready(sample, None, rng)
     }
 
-    /// As [`Pipeline::prepare`], but a mosaic is made of `partner`'s images too.
+    /// As [`Pipeline::prepare`], but a mosaic is made of `partner`'s images too, and what is pasted is theirs.
     ///
     /// # Errors
     /// A cut that is larger than its image; what `partner` says.
@@ -139,6 +140,16 @@ impl Pipeline {
                 let [second, third, fourth] = others;
                 sample = mosaic.sample(&[sample, second, third, fourth], transform.interpolation(), fill);
                 done.push(Step::Mosaic(mosaic));
+                continue;
+            }
+            if let Transform::CopyPaste { probability, scale, least_visible } = *transform
+                && rng.random_bool(probability)
+            {
+                let other = partner.map_or_else(|| Ok(sample.clone()), |partner| partner(rng))?;
+                let (size, input) = (warp::size(&sample.image), warp::size(&other.image));
+                let paste = CopyPaste::draw(size, input, scale, least_visible, rng);
+                sample = paste.sample(sample, &other, transform.interpolation());
+                done.push(Step::CopyPaste(paste));
                 continue;
             }
             let steps = transform.steps(warp::size(&sample.image), rng);

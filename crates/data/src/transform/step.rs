@@ -7,8 +7,8 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    Colour, Erasure, Framing, Interpolation, Mosaic, Operation, Projective, Space, Transform, UpsideDown,
-    Warp, erasure,
+    Colour, CopyPaste, Erasure, Framing, Interpolation, Mosaic, Operation, Projective, Space, Transform,
+    UpsideDown, Warp, erasure,
 };
 use crate::Sample;
 
@@ -21,6 +21,8 @@ pub enum Step {
     Framing(Framing, Interpolation, [u8; 3]),
     /// It was put in a mosaic, for which others were needed too.
     Mosaic(Mosaic),
+    /// Objects of another image were put over it, which was needed too.
+    CopyPaste(CopyPaste),
     /// A turn, a change of size, a shear, a shift and a tilt, with the colour where there was no image.
     Projective(Projective, [u8; 3]),
     /// Top to bottom.
@@ -43,7 +45,8 @@ pub enum Step {
 }
 
 impl Step {
-    /// The sample after this step; an erasure leaves it as it is, for it comes later, and a mosaic, for it came before.
+    /// The sample after this step; an erasure leaves it as it is, for it comes later, and so does what was made with other
+    /// images, for it came before.
     pub fn apply(&self, mut sample: Sample) -> Sample {
         match *self {
             Self::Warp(warp, interpolation) => warp.sample(sample, interpolation),
@@ -57,7 +60,7 @@ impl Step {
             Self::Framing(framing, interpolation, fill) => framing.sample(&sample, interpolation, fill),
             Self::Projective(projective, fill) => projective.sample(&sample, fill),
             Self::UpsideDown(flip) => flip.sample(sample),
-            Self::Erasure(_) | Self::Mosaic(_) => sample,
+            Self::Erasure(_) | Self::Mosaic(_) | Self::CopyPaste(_) => sample,
         }
     }
 }
@@ -92,6 +95,7 @@ impl Transform {
                     .into_iter()
                     .collect()
             }
+            Self::CopyPaste { .. } => Vec::new(),
             Self::RandomPerspective { fill, .. } => {
                 self.projective(size, rng).map(|map| Step::Projective(map, fill)).into_iter().collect()
             }
@@ -158,6 +162,10 @@ impl fmt::Display for Step {
                 if scaled != output { write!(f, " in {}x{}", output[1], output[0]) } else { Ok(()) }
             }
             Self::Mosaic(Mosaic { centre, .. }) => write!(f, "mosaic around {}, {}", centre[1], centre[0]),
+            Self::CopyPaste(CopyPaste { framing, mirrored, .. }) => {
+                let turned = if *mirrored { ", mirrored" } else { "" };
+                write!(f, "pasted at {:.2}{turned}", framing.scale[1])
+            }
             Self::Projective(projective, _) => write!(f, "scale {:.2}", projective.scale()),
             Self::UpsideDown(_) => write!(f, "upside down"),
             Self::Colour(colour) => write!(f, "{colour}"),

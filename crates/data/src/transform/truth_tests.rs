@@ -46,6 +46,7 @@ fn an_object_that_leaves_the_image_is_dropped() {
         mask: Some(Mask { width: 8, height: 8, bits: vec![true; 64] }),
         keypoints: vec![],
         crowd: false,
+        difficult: false,
     };
     let map = kiln_core::LabelMap { width: 8, height: 8, labels: (0..64).collect() };
     let truth = kiln_core::Truth {

@@ -78,7 +78,7 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Width and height of the boxes of all objects; crowds and boxes without area are left out.
+/// Width and height of the boxes of all objects; crowds, difficult objects and boxes without area are left out.
 fn sizes(images: &dyn Dataset, side: Option<usize>) -> Result<Vec<[f64; 2]>> {
     let bar = bar(images.len() as u64, "{bar:24} {pos}/{len} images  {eta} left");
     let of_image = |index: usize| {
@@ -86,7 +86,7 @@ fn sizes(images: &dyn Dataset, side: Option<usize>) -> Result<Vec<[f64; 2]>> {
         bar.inc(1);
         let input = [sample.image.height() as usize, sample.image.width() as usize];
         let frame = side.map(|side| Letterbox::new(Letterboxing::Centred, input, [side; 2]));
-        let objects = sample.truth.objects.iter().filter(|object| !object.crowd);
+        let objects = sample.truth.objects.iter().filter(|object| object.is_sought());
         let boxes = objects.map(|object| match frame {
             Some(frame) => frame.into_frame(&object.bounding_box),
             None => object.bounding_box,

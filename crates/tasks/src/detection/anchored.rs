@@ -11,7 +11,7 @@ use super::rows::{anchor_rows, boxes_of, flat, objects};
 pub struct Place {
     /// Of the levels, the finest first.
     pub level: usize,
-    /// Of the level's anchors.
+    /// Of the level's anchors; of v1 one of the cell's boxes.
     pub anchor: usize,
     /// Row of the grid.
     pub row: usize,
@@ -25,6 +25,22 @@ impl Place {
         let before: usize = levels[..self.level].iter().map(predictions).sum();
         let [rows, columns] = levels[self.level].grid();
         before + (self.anchor * rows + self.row) * columns + self.column
+    }
+
+    /// The place of a prediction by its number.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn of(mut prediction: usize, levels: &[Level]) -> Self {
+        let level = levels.iter().position(|level| {
+            let here = prediction < predictions(level);
+            prediction -= if here { 0 } else { predictions(level) };
+            here
+        });
+        let level = level.expect("one of the predictions of the levels");
+        let [rows, columns] = levels[level].grid();
+        let (anchor, cell) = (prediction / (rows * columns), prediction % (rows * columns));
+        Self { level, anchor, row: cell / columns, column: cell % columns }
     }
 }
 

@@ -1,6 +1,9 @@
 //! Object detection: which predictions learn which objects, at what cost, and which of them are shown.
 
 mod anchored;
+mod assignment;
+#[cfg(test)]
+mod assignment_tests;
 mod rows;
 mod v1;
 mod v2;
@@ -10,6 +13,9 @@ mod v8;
 
 use kiln_core::{Batch, Detection, Losses, Predictions, Score, Task};
 use serde::{Deserialize, Serialize};
+
+pub use anchored::Place;
+pub use assignment::{Assignment, assignments};
 
 use crate::{DetectionScore, Suppression};
 

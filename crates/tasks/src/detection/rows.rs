@@ -1,7 +1,7 @@
 //! Predictions as rows, and rows that were chosen.
 
 use burn::prelude::*;
-use kiln_core::{BoundingBox, Level, Truth};
+use kiln_core::{BoundingBox, Level, Object, Truth};
 
 /// A prediction that learns an object.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,10 +14,15 @@ pub struct Row {
     pub weight: f32,
 }
 
-/// Class and box of every object of an image that is to be found; a crowd is none.
+/// Class and box of every object of an image that is to be found; neither crowds nor difficult ones are.
 pub fn objects(truth: &Truth) -> Vec<(usize, BoundingBox)> {
-    let single = truth.objects.iter().filter(|object| !object.crowd && object.bounding_box.area() > 0.0);
-    single.map(|object| (object.class, object.bounding_box)).collect()
+    learned(truth).map(|(_, object)| (object.class, object.bounding_box)).collect()
+}
+
+/// Those objects with their places among all of the image.
+pub fn learned(truth: &Truth) -> impl Iterator<Item = (usize, &Object)> {
+    let objects = truth.objects.iter().enumerate();
+    objects.filter(|(_, object)| object.is_sought() && object.bounding_box.area() > 0.0)
 }
 
 /// The numbers of a tensor, which learns nothing by them.

@@ -1,7 +1,7 @@
 //! YOLO v1: squares of differences (Redmon et al. 2015, Section 2.2, Equation 3).
 
 use burn::prelude::*;
-use kiln_core::{BoundingBox, Losses, Overlap, Predictions, Truth};
+use kiln_core::{BoundingBox, Level, Losses, Overlap, Predictions, Truth};
 
 use super::anchored::cell;
 use super::rows::{boxes_of, objects};
@@ -25,8 +25,38 @@ pub fn responsible(boxes: &[BoundingBox], object: &BoundingBox) -> (usize, f32) 
     (best, Overlap::Iou.of(&boxes[best], object))
 }
 
-/// The parts of the sum over all images, divided by their number: `place`, `object`, `nothing`, `classes`. Of several objects in
-/// a cell the first counts.
+/// An object, the cell that learns it, and which of the cell's boxes does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Owner {
+    /// Of the image's objects.
+    pub object: usize,
+    /// Row and column.
+    pub cell: [usize; 2],
+    /// Of the boxes of a cell.
+    pub index: usize,
+    /// The IoU of that box and the object.
+    pub overlap: f32,
+}
+
+/// Which box of which cell of an image learns which object. Of several objects in a cell the first counts.
+pub fn owners(level: &Level, boxes: &[BoundingBox], objects: &[(usize, BoundingBox)]) -> Vec<Owner> {
+    let [rows, columns] = level.grid();
+    let mut taken = vec![false; rows * columns];
+    let owner = |(number, (_, object)): (usize, &(usize, BoundingBox))| {
+        let [row, column] = cell(level, object);
+        let place = row * columns + column;
+        if std::mem::replace(&mut taken[place], true) {
+            return None;
+        }
+        let of_cell = boxes.iter().skip(place).step_by(rows * columns).copied();
+        let candidates: Vec<BoundingBox> = of_cell.collect();
+        let (index, overlap) = responsible(&candidates, object);
+        Some(Owner { object: number, cell: [row, column], index, overlap })
+    };
+    objects.iter().enumerate().filter_map(owner).collect()
+}
+
+/// The parts of the sum over all images, divided by their number: `place`, `object`, `nothing`, `classes`.
 pub fn losses(predictions: &Predictions, truths: &[Truth], num_classes: usize) -> Losses {
     let level = &predictions.levels[0];
     let [batch, channels, rows, columns] = level.map.dims();
@@ -43,16 +73,11 @@ pub fn losses(predictions: &Predictions, truths: &[Truth], num_classes: usize) -
         for cell in 0..cells {
             (0..boxes_a_cell).for_each(|index| nothing[at(confidence(index), cell)] = NOTHING);
         }
-        let mut taken = vec![false; cells];
-        for (class, object) in objects(truth) {
-            let [row, column] = cell(level, &object);
+        let objects = objects(truth);
+        let of_image = &boxes[image * boxes_a_cell * cells..(image + 1) * boxes_a_cell * cells];
+        for Owner { object, cell: [row, column], index, overlap } in owners(level, of_image, &objects) {
+            let (class, object) = objects[object];
             let cell = row * columns + column;
-            if std::mem::replace(&mut taken[cell], true) {
-                continue;
-            }
-            let of_cell = |index: usize| boxes[(image * boxes_a_cell + index) * cells + cell];
-            let candidates: Vec<BoundingBox> = (0..boxes_a_cell).map(of_cell).collect();
-            let (index, overlap) = responsible(&candidates, &object);
             for other in 0..num_classes {
                 wanted[at(other, cell)] = f32::from(other == class);
                 classes[at(other, cell)] = 1.0;
@@ -86,7 +111,7 @@ pub fn losses(predictions: &Predictions, truths: &[Truth], num_classes: usize) -
 
 #[cfg(test)]
 mod tests {
-    use kiln_core::{Level, Object};
+    use kiln_core::Object;
 
     use super::*;
     use crate::detection::rows::values;
@@ -118,6 +143,7 @@ mod tests {
             mask: None,
             keypoints: Vec::new(),
             crowd: false,
+            difficult: false,
         };
         let truth = Truth { objects: vec![object], ..Truth::default() };
         let losses = losses(&predictions, &[truth], 1);
