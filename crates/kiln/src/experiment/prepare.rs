@@ -145,6 +145,19 @@ impl Prepared {
             TaskName::Detection => Some(detection(source, &file)?),
             TaskName::Classification | TaskName::Segmentation => None,
         };
+        let opened = kiln_data::describe(&file.data.name, roots)
+            .map_err(|error| placed(source, "data.name", &error))?;
+        check_truths(source, task, &opened)?;
+        let opened = match task {
+            TaskName::Segmentation => {
+                opened.labelled().map_err(|error| placed(source, "data.name", &error))?
+            }
+            TaskName::Classification | TaskName::Detection => opened,
+        };
+        let segmentation = match task {
+            TaskName::Segmentation => Some(segmentation(source, &file, opened.classes.len())?),
+            TaskName::Classification | TaskName::Detection => None,
+        };
         let train = TrainPlan {
             length: length(source, &file.train)?,
             batch_size: file.train.batch_size,
@@ -168,19 +181,6 @@ impl Prepared {
         };
         let schedule = file.schedule.unwrap_or_default();
 
-        let opened = kiln_data::describe(&file.data.name, roots)
-            .map_err(|error| placed(source, "data.name", &error))?;
-        check_truths(source, task, &opened)?;
-        let opened = match task {
-            TaskName::Segmentation => {
-                opened.labelled().map_err(|error| placed(source, "data.name", &error))?
-            }
-            TaskName::Classification | TaskName::Detection => opened,
-        };
-        let segmentation = match task {
-            TaskName::Segmentation => Some(segmentation(source, &file, opened.classes.len())?),
-            TaskName::Classification | TaskName::Detection => None,
-        };
         let usual = match task {
             TaskName::Classification | TaskName::Segmentation => opened.normalization.unwrap_or(MIDDLE),
             TaskName::Detection => UNIT,

@@ -63,11 +63,6 @@ impl Labels {
         self.counted.iter().filter(|counted| **counted).count()
     }
 
-    /// Pixels of an image.
-    pub(super) fn pixels_of_an_image(&self) -> usize {
-        self.size[1] * self.size[2]
-    }
-
     /// A row of logits for each pixel. Where channels lie side by side in memory, nothing is moved.
     ///
     /// # Shapes

@@ -3,7 +3,7 @@
 use burn::prelude::*;
 use kiln_core::{Batch, IGNORED, LabelLogits, LabelMap, Score};
 
-use super::{BoundaryScore, Labels, boundary_f};
+use super::{BoundaryScore, boundary_f};
 use crate::ConfusionMatrix;
 
 /// Intersection over union and accuracies over all pixels that count, whatever image they are in; if asked for, the boundaries of
