@@ -285,7 +285,7 @@ mod tests {
         assert_eq!(Manifest::find("cats", datasets.path()).unwrap(), None);
         assert_eq!(
             Manifest::names(datasets.path()),
-            ["cifar10", "cifar100", "fashion-mnist", "imagenet", "mnist"]
+            ["bccd", "cifar10", "cifar100", "coco", "coco128", "fashion-mnist", "imagenet", "mnist"]
         );
     }
 }
