@@ -6,6 +6,7 @@ mod batch_size;
 mod batch_trial;
 mod data;
 mod eval;
+mod explain;
 mod lr_find;
 mod models;
 mod network;
@@ -64,6 +65,8 @@ enum Verb {
     Parity(parity::Args),
     Score(score::Args),
     #[command(subcommand)]
+    Explain(explain::Topic),
+    #[command(subcommand)]
     Data(data::Verb),
     #[command(subcommand)]
     Weights(weights::Verb),
@@ -107,6 +110,7 @@ fn run(verb: Verb, output: &Output) -> Result<ExitCode> {
         Verb::Models(args) => models::run(args, output),
         Verb::Parity(args) => parity::run(args, output),
         Verb::Score(args) => score::run(args, output),
+        Verb::Explain(topic) => explain::run(topic, &roots, output),
         Verb::Data(verb) => data::run(verb, &roots, output),
         Verb::Weights(verb) => weights::run(verb, output),
     }
