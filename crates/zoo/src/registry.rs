@@ -157,7 +157,7 @@ pub const REGISTRY: &[Entry] = &[
     row("deeplabv3plus_resnet50-os8",  40_352_181, None, deeplab_v3plus(D50, S8)),
     row("deeplabv3plus_resnet101-os8", 59_344_309, None, deeplab_v3plus(D101, S8)),
     row("pspnet_resnet50",       48_957_802, None, pspnet(D50)),
-    row("pspnet_resnet101",      67_949_930, first(82.6, "Zhao et al. 2016, VOC 2012 test, six scales"), pspnet(D101)),
+    row("pspnet_resnet101",      67_949_930, first(82.6, "Zhao et al. 2016, VOC 2012 test"), pspnet(D101)),
 ];
 
 const KAIMING_HE: &str = "He et al. 2015, weights of 2016";
