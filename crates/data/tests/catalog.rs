@@ -123,7 +123,7 @@ fn what_cannot_be_opened_is_one_line_that_says_what_to_do() {
         ("fashon-mnist", "no data set `fashon-mnist`; did you mean `fashion-mnist`?"),
         (
             "photographs-of-mine",
-            "known are camvid, cifar10, cifar100, coco128, fashion-mnist, hollow, imagenet, mnist, shapes",
+            "known are bccd, camvid, cifar10, cifar100, coco, coco128, fashion-mnist, hollow, imagenet, mnist, shapes",
         ),
         ("mnist", "data set `mnist` is not here; run `kiln data fetch mnist`"),
         ("imagenet", "data set `imagenet` is not here; register at image-net.org"),
@@ -154,10 +154,12 @@ fn the_list_has_what_is_there_what_could_be_and_what_is_broken() {
     let rows: Vec<_> =
         listed.iter().map(|row| (row.name.as_str(), row.present, row.items, row.problem.is_some())).collect();
     let expected = [
+        ("bccd", false, 656, false),
         ("broken", false, 0, true),
         ("camvid", false, 701, false),
         ("cifar10", false, 60_000, false),
         ("cifar100", false, 60_000, false),
+        ("coco", false, 123_287, false),
         ("coco128", false, 128, false),
         ("fashion-mnist", true, 2, false),
         ("imagenet", false, 1_331_167, false),
@@ -166,10 +168,11 @@ fn the_list_has_what_is_there_what_could_be_and_what_is_broken() {
         ("shapes", true, 22_000, false),
     ];
     assert_eq!(rows, expected);
-    assert_eq!(listed[5].root, Some(data.join("fashion-mnist")));
-    assert_eq!(listed[5].licence.as_deref(), Some("MIT"));
+    let of = |name: &str| listed.iter().find(|row| row.name == name).unwrap();
+    assert_eq!(of("fashion-mnist").root, Some(data.join("fashion-mnist")));
+    assert_eq!(of("fashion-mnist").licence.as_deref(), Some("MIT"));
     assert_eq!(
-        (listed[5].advice.as_deref(), listed[2].advice.as_deref()),
+        (of("fashion-mnist").advice.as_deref(), of("cifar10").advice.as_deref()),
         (None, Some("run `kiln data fetch cifar10`"))
     );
 }

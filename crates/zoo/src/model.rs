@@ -19,6 +19,7 @@ pub enum Model {
 
 /// What a [`Model`] says of a batch.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)] // There is one of it a batch.
 pub enum Output {
     /// Of a classifier.
     Logits(Logits),

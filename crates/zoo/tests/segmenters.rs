@@ -160,7 +160,7 @@ impl Check for Saved {
         // The names that belong to a number of classes are there, and the first tells it.
         assert_eq!(dict.classes(entry), Some(CLASSES), "{name}");
         for key in entry.classifier_keys() {
-            let of_layer = |tensor: &&String| tensor.starts_with(key);
+            let of_layer = |tensor: &&String| tensor.starts_with(&*key);
             let optional = key.starts_with("skips.") || key.starts_with("branches.");
             assert!(optional || dict.tensors.keys().any(|tensor| of_layer(&tensor)), "{name}: {key}");
         }

@@ -13,6 +13,7 @@ mod framing;
 mod geometry;
 mod histogram;
 mod hsv;
+mod interpolation;
 #[cfg(test)]
 mod label_tests;
 mod mosaic;
@@ -38,6 +39,7 @@ pub use colour::Colour;
 pub use copy_paste::CopyPaste;
 pub use erasure::{Erasure, Filling};
 pub use framing::{Framing, Placement, UpsideDown};
+pub use interpolation::Interpolation;
 pub use mosaic::Mosaic;
 pub use motion::Motion;
 pub use operation::{Operation, Space};
@@ -387,20 +389,4 @@ fn two() -> usize {
 
 fn one() -> usize {
     1
-}
-
-/// How a scaled image's pixels are computed. Bilinear and bicubic widen their filter when they shrink an image
-/// ("antialias"), as PIL does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Interpolation {
-    /// The pixel that covers the centre.
-    Nearest,
-    /// A triangle filter.
-    #[default]
-    Bilinear,
-    /// Between the four pixels around a point, however much the image shrinks: OpenCV's, by which YOLOv5 to v9 see their images.
-    BilinearAliased,
-    /// Keys' cubic with a = -0.5.
-    Bicubic,
 }

@@ -78,6 +78,7 @@ pub(super) fn a_run(epochs: usize, classes: usize) -> Report {
         times: times.collect(),
         confusion: Some(Confusion { classes: (0..classes).map(name).collect(), counts: counts.collect() }),
         objects: None,
+        labels: None,
         samples: Samples {
             right: (0..12).map(|index| card(index, 32, true)).collect(),
             wrong: (0..9).map(|index| card(index, 32, false)).collect(),

@@ -52,7 +52,8 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     let Args { model, weights, data, split, index, size, out } = args;
     let entry = kiln_zoo::find_or_read(&model)?;
     if entry.kind() != kiln_zoo::Kind::Detector {
-        let error = Error::input(format!("{model} is a classifier: it learns no boxes")).place("--model");
+        let error =
+            Error::input(format!("{model} is a {}: it learns no boxes", entry.kind())).place("--model");
         return Err(error.hint("`kiln models` lists the detectors"));
     }
     let opened = kiln_data::open(&data, roots)?;
@@ -92,7 +93,7 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     let pixels = Tensor::<4>::from_data(TensorData::new(ready.numbers, [1, 3, height, width]), &device);
     let predictions = match network {
         Model::Detector(detector) => detector.forward(pixels),
-        Model::Classifier(_) => unreachable!("a classifier was refused above"),
+        Model::Classifier(_) | Model::Segmenter(_) => unreachable!("refused above"),
     };
     let found = assignments(loss, &predictions, std::slice::from_ref(&ready.truth)).remove(0);
 
