@@ -10,9 +10,11 @@ use embedded_graphics::primitives::{Primitive, PrimitiveStyle, Rectangle};
 use embedded_graphics::text::{Baseline, Text};
 use image::{Rgb, RgbImage, imageops};
 
-pub(crate) const PAPER: Rgb888 = Rgb888::new(250, 250, 247);
+/// What drawings are on.
+pub const PAPER: Rgb888 = Rgb888::new(250, 250, 247);
 pub(crate) const FRAME: Rgb888 = Rgb888::new(206, 206, 200);
-pub(crate) const INK: Rgb888 = Rgb888::new(52, 52, 56);
+/// What they are written in.
+pub const INK: Rgb888 = Rgb888::new(52, 52, 56);
 
 /// An image that `embedded-graphics` draws on.
 pub struct Canvas(pub RgbImage);
@@ -50,6 +52,14 @@ impl Canvas {
         let style = MonoTextStyle::new(font, colour);
         self.add(Text::with_baseline(text, Point::new(left, top), style, Baseline::Top));
     }
+}
+
+/// Mixes so much of a colour into a pixel.
+pub fn mix(pixel: &mut Rgb<u8>, colour: [u8; 3], share: f32) {
+    pixel.0 = std::array::from_fn(|c| {
+        let (old, new) = (f32::from(pixel.0[c]), f32::from(colour[c]));
+        (old + share * (new - old)).round() as u8
+    });
 }
 
 /// Pixels that a text is wide.

@@ -124,6 +124,12 @@ impl Opened {
         }
     }
 
+    /// The first of these names that means a split, as the data set calls it.
+    pub fn first_split<'a>(&'a self, names: &[&'a str]) -> Option<&'a str> {
+        let is_there = |name: &&str| self.splits.iter().any(|(split, _)| split == name);
+        names.iter().map(|name| self.meant(name)).find(is_there)
+    }
+
     /// A split, ready to be read; where the data set is absent, its length is known and every image is an error.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use kiln_core::Object;
 
 use crate::Sample;
 use crate::boxed::class_colour;
-use crate::canvas::{Canvas, fitting, width_of};
+use crate::canvas::{Canvas, fitting, mix, width_of};
 use crate::overlay;
 
 const FONT: MonoFont<'_> = FONT_7X13;
@@ -114,10 +114,7 @@ fn tint(image: &mut RgbImage, objects: &[Object]) {
         let colour = [colour.r(), colour.g(), colour.b()];
         let bits = object.mask.iter().flat_map(|mask| &mask.bits);
         for (pixel, _) in image.pixels_mut().zip(bits).filter(|(_, bit)| **bit) {
-            pixel.0 = [0, 1, 2].map(|c| {
-                let (old, new) = (f32::from(pixel.0[c]), f32::from(colour[c]));
-                (old + TINT * (new - old)).round() as u8
-            });
+            mix(pixel, colour, TINT);
         }
     }
 }

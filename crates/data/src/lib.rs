@@ -25,7 +25,7 @@ mod workers;
 pub use anchors::Anchors;
 pub use batching::Batching;
 pub use boxed::{boxed, class_colour};
-pub use canvas::{Canvas, width_of};
+pub use canvas::{Canvas, INK, PAPER, mix, width_of};
 pub use caption::captioned;
 pub use catalog::{Layout, Normalization, Opened, Roots, describe, open};
 pub use contact_sheet::ContactSheet;

@@ -9,9 +9,9 @@ use embedded_graphics::primitives::{Primitive, PrimitiveStyle, Rectangle};
 use image::RgbImage;
 use kiln_core::{IGNORED, LabelMap};
 
-use crate::canvas::{Canvas, FRAME, INK, fitting, width_of};
+use crate::canvas::{Canvas, FRAME, INK, fitting, mix, width_of};
 use crate::caption::at_a_handy_size;
-use crate::readers::voc_colour;
+use crate::readers::{CAMVID, voc_colour};
 
 const FONT: MonoFont<'_> = FONT_8X13;
 const GAP: i32 = 12;
@@ -28,25 +28,25 @@ const HATCHED: [u8; 3] = [255; 3];
 const NOT_COUNTED: &str = "not counted";
 
 /// SegNet's colours of CamVid's classes.
-const CAMVID: [(&str, [u8; 3]); 11] = [
-    ("Sky", [128, 128, 128]),
-    ("Building", [128, 0, 0]),
-    ("Pole", [192, 192, 128]),
-    ("Road", [128, 64, 128]),
-    ("Pavement", [60, 40, 222]),
-    ("Tree", [128, 128, 0]),
-    ("SignSymbol", [192, 128, 128]),
-    ("Fence", [64, 64, 128]),
-    ("Car", [64, 0, 128]),
-    ("Pedestrian", [64, 64, 0]),
-    ("Bicyclist", [0, 128, 192]),
+const CAMVID_COLOURS: [[u8; 3]; 11] = [
+    [128, 128, 128],
+    [128, 0, 0],
+    [192, 192, 128],
+    [128, 64, 128],
+    [60, 40, 222],
+    [128, 128, 0],
+    [192, 128, 128],
+    [64, 64, 128],
+    [64, 0, 128],
+    [64, 64, 0],
+    [0, 128, 192],
 ];
 
 /// The colour of a label: SegNet's where the classes are CamVid's, else PASCAL VOC's, in which a first class `background` is black
 /// and any other gets the first colour.
 pub fn label_colour(label: u8, names: &[String]) -> [u8; 3] {
-    if names.iter().map(String::as_str).eq(CAMVID.map(|(name, _)| name))
-        && let Some((_, colour)) = CAMVID.get(usize::from(label))
+    if names.iter().map(String::as_str).eq(CAMVID.lines())
+        && let Some(colour) = CAMVID_COLOURS.get(usize::from(label))
     {
         return *colour;
     }
@@ -113,15 +113,8 @@ pub(crate) fn tint(image: &mut RgbImage, map: &LabelMap, names: &[String]) {
             0 if has_background(names) => continue,
             label => label_colour(label, names),
         };
-        pixel.0 = mixed(pixel.0, colour);
+        mix(pixel, colour, TINT);
     }
-}
-
-fn mixed(old: [u8; 3], new: [u8; 3]) -> [u8; 3] {
-    [0, 1, 2].map(|c| {
-        let (old, new) = (f32::from(old[c]), f32::from(new[c]));
-        (old + TINT * (new - old)).round() as u8
-    })
 }
 
 /// The names and colours of the labels that occur, in their order.
@@ -175,14 +168,14 @@ mod tests {
 
     #[test]
     fn classes_have_colours_of_their_own() {
-        let camvid = names(&CAMVID.map(|(name, _)| name));
+        let camvid = names(&CAMVID.lines().collect::<Vec<_>>());
         for (names, count) in
             [(camvid, 11), (names(&["background"]), 255), (names(&["a", "b"]), 254), (vec![], 254)]
         {
             let colours: BTreeSet<_> = (0..count).map(|label| label_colour(label, &names)).collect();
             assert_eq!(colours.len(), usize::from(count), "{names:?}");
         }
-        assert_eq!(label_colour(3, &names(&CAMVID.map(|(name, _)| name))), [128, 64, 128]);
+        assert_eq!(label_colour(3, &names(&CAMVID.lines().collect::<Vec<_>>())), [128, 64, 128]);
         assert_eq!(label_colour(0, &names(&["cat"])), [128, 0, 0]);
     }
 }

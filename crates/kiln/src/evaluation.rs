@@ -7,7 +7,9 @@ use burn::prelude::*;
 use burn::tensor::activation::softmax;
 use kiln_core::{Batches, ClassProbability, Detection, LabelMap, Network, Result, Score, Task, Truth};
 use kiln_data::{Dataset, Loader, LoaderOptions, Pipeline, Sample};
-use kiln_tasks::{ClassificationScore, DetectionScore, ObjectDetection, SegmentationScore, label_maps};
+use kiln_tasks::{
+    ClassificationScore, DetectionScore, ObjectDetection, SegmentationScore, label_maps, true_labels,
+};
 use kiln_zoo::{Model, Output};
 
 use crate::goal::{Goal, GoalScore};
@@ -147,7 +149,7 @@ pub fn evaluate(
             (Evaluation::Labels { score, labelled }, Goal::Segmentation(task), Output::Labels(logits)) => {
                 let maps = label_maps(logits.main).into_iter().zip(batch.truths);
                 for (index, (predicted, truth)) in batch.indices.into_iter().zip(maps) {
-                    let Some(truth) = truth.label_map else { continue };
+                    let truth = true_labels(&truth).clone();
                     score.add(&predicted, &truth);
                     let mut own = SegmentationScore::new(task.num_classes);
                     own.add(&predicted, &truth);

@@ -44,7 +44,7 @@ impl Goal {
 }
 
 /// How a detector learns: as its paper says.
-fn loss_of(detector: &Detector) -> DetectionLoss {
+pub fn loss_of(detector: &Detector) -> DetectionLoss {
     match detector {
         Detector::YoloV1(_) => DetectionLoss::YoloV1,
         Detector::YoloV2(_) | Detector::YoloV2Tiny(_) => DetectionLoss::YoloV2,

@@ -21,8 +21,7 @@ pub fn label_report(
     count: usize,
     image: impl Fn(usize) -> Result<RgbImage>,
 ) -> Result<LabelReport> {
-    let actual: Vec<u64> = score.confusion().rows().map(|row| row.iter().sum()).collect();
-    let all = actual.iter().sum::<u64>().max(1) as f64;
+    let (actual, all) = (score.confusion().actual(), score.confusion().total().max(1) as f64);
     let class = |(class, (iou, pixels)): (usize, (Option<f64>, &u64))| LabelClass {
         name: class_name(names, class),
         colour: label_colour(class as u8, names),

@@ -61,7 +61,7 @@ impl ConfusionMatrix {
 
     /// The share on the diagonal; 0 of nothing.
     pub fn accuracy(&self) -> f64 {
-        let right: u64 = self.counts.iter().step_by(self.num_classes + 1).sum();
+        let right: u64 = self.right().iter().sum();
         right as f64 / self.total().max(1) as f64
     }
 }

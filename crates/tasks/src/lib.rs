@@ -16,13 +16,13 @@ pub use box_overlap::{overlap_of_all, overlap_of_rows};
 pub use classification::{Classification, ClassificationScore};
 pub use confusion::ConfusionMatrix;
 pub use detection::{
-    Assignment, DetectionLoss, ObjectDetection, ObjectDetectionScore, Place, Selection, assignments,
+    Assignment, DetectionLoss, ObjectDetection, ObjectDetectionScore, Place, Selection, assignments, learned,
 };
 pub use detection_score::DetectionScore;
 pub use loss::ClassificationLoss;
 pub use segmentation::{
     BoundaryScore, LabelCounts, Labels, SegmentationLoss, SegmentationScore, SemanticSegmentation,
-    WeightedLoss, boundary_f, label_maps,
+    WeightedLoss, boundary_f, label_maps, true_labels,
 };
 pub use suppression::{Kept, Suppression};
 pub use voc::{VocAverage, VocScore};

@@ -4,29 +4,7 @@ const IMAGENET: &str = include_str!("../../../datasets/imagenet/classes.txt");
 const CIFAR10: &str = include_str!("../../../datasets/cifar10/classes.txt");
 const CIFAR100: &str = include_str!("../../../datasets/cifar100/classes.txt");
 const COCO: &str = include_str!("../../../datasets/coco128/classes.txt");
-/// In the order of the labels of Darknet's VOC weights.
-const VOC: [&str; 20] = [
-    "aeroplane",
-    "bicycle",
-    "bird",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "cat",
-    "chair",
-    "cow",
-    "diningtable",
-    "dog",
-    "horse",
-    "motorbike",
-    "person",
-    "pottedplant",
-    "sheep",
-    "sofa",
-    "train",
-    "tvmonitor",
-];
+const VOC: &str = include_str!("../../../datasets/voc/classes.txt");
 
 /// The 1000 classes of ImageNet-1k in torchvision's spelling, in the order of their labels.
 pub(crate) fn imagenet() -> Vec<String> {
@@ -49,9 +27,9 @@ pub(crate) fn coco() -> Vec<String> {
     COCO.lines().map(str::to_string).collect()
 }
 
-/// The 20 classes of PASCAL VOC.
+/// The 20 classes of PASCAL VOC, in the order of the labels of Darknet's weights.
 pub(crate) fn voc() -> Vec<String> {
-    VOC.map(str::to_string).to_vec()
+    VOC.lines().map(str::to_string).collect()
 }
 
 #[cfg(test)]

@@ -14,44 +14,10 @@ use super::{decode_rgb, entries, name_of, no_such_split, voc};
 use crate::{Dataset, Sample};
 
 /// CamVid's eleven classes as SegNet groups its 32 (Badrinarayanan et al. 2015).
-const CAMVID: [&str; 11] = [
-    "Sky",
-    "Building",
-    "Pole",
-    "Road",
-    "Pavement",
-    "Tree",
-    "SignSymbol",
-    "Fence",
-    "Car",
-    "Pedestrian",
-    "Bicyclist",
-];
+pub(crate) const CAMVID: &str = include_str!("../../../../datasets/camvid/classes.txt");
 
-/// PASCAL VOC's classes.
-const VOC: [&str; 21] = [
-    "background",
-    "aeroplane",
-    "bicycle",
-    "bird",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "cat",
-    "chair",
-    "cow",
-    "diningtable",
-    "dog",
-    "horse",
-    "motorbike",
-    "person",
-    "pottedplant",
-    "sheep",
-    "sofa",
-    "train",
-    "tvmonitor",
-];
+/// PASCAL VOC's classes, before which label maps have the background.
+const VOC: &str = include_str!("../../../../datasets/voc/classes.txt");
 
 /// The images of a data set with label maps, listed and not yet read.
 ///
@@ -95,7 +61,7 @@ impl LabelledImages {
         let camvid = camvid(root)?;
         let (form, splits) =
             if camvid.is_empty() { (Form::Folders, folders(root)?) } else { (Form::CamVid, camvid) };
-        let names = || (form == Form::CamVid).then(|| CAMVID.map(String::from).to_vec());
+        let names = || (form == Form::CamVid).then(|| CAMVID.lines().map(String::from).collect());
         Ok(match splits.is_empty() {
             true => None,
             false => {
@@ -135,7 +101,8 @@ impl LabelledImages {
             pairs.sort_by(|a, b| a.image.cmp(&b.image));
             splits.push(("all".to_string(), pairs.into()));
         }
-        let names = written_names(root)?.unwrap_or_else(|| VOC.map(String::from).to_vec());
+        let names = written_names(root)?
+            .unwrap_or_else(|| ["background"].into_iter().chain(VOC.lines()).map(String::from).collect());
         Ok(Some(Self { root: root.to_path_buf(), form: Form::Voc, names: Some(names), splits }))
     }
 

@@ -19,6 +19,7 @@ pub(crate) use coco::recognize as coco;
 pub use decode::decode_rgb;
 pub use folder::{ImageFolder, image_files};
 pub use idx::Idx;
+pub(crate) use label_maps::CAMVID;
 pub use label_maps::LabelledImages;
 pub(crate) use label_png::voc_colour;
 pub(crate) use voc::recognize as voc;

@@ -62,14 +62,9 @@ pub fn run(args: Args, roots: &Roots) -> Result<ExitCode> {
     let (stop, loader) = (AtomicBool::new(false), opening.train_loader()?);
     let mut pace = Pace { stop: &stop, began: None, items: 0, time: Duration::ZERO };
     // Stopped, it writes the checkpoint that every run writes, and is not tried on any image.
-    trainer.fit(
-        opening.network()?,
-        &opening.goal(),
-        &Endless(loader),
-        &Vec::new(),
-        &mut [&mut pace],
-        &stop,
-    )?;
+    let network = opening.network()?;
+    let goal = opening.prepared.goal(&network);
+    trainer.fit(network, &goal, &Endless(loader), &Vec::new(), &mut [&mut pace], &stop)?;
     let peak = resident(std::process::id(), "VmHWM")?;
     let speed = pace.items as f64 / pace.time.as_secs_f64().max(1e-9);
     println!("{}", json!({"peak": peak, "speed": speed}));

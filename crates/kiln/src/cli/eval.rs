@@ -5,14 +5,14 @@ use std::process::ExitCode;
 
 use burn::tensor::Device;
 use kiln_core::{Error, Result, Score};
-use kiln_data::{LoaderOptions, OnCorrupt, Opened, Roots};
+use kiln_data::{LoaderOptions, OnCorrupt, Roots};
 use kiln_tasks::{ClassificationScore, DetectionScore, SegmentationScore};
 use kiln_zoo::{Entry, Kind, Model, StateDict};
 use serde_json::{Map, Value, json};
 
 use super::network::{Loaded, NetworkArgs};
 use super::output::{Output, table, thousands, write};
-use super::shown::ShownArgs;
+use super::shown::{ShownArgs, only_for};
 use crate::coco;
 use crate::evaluation::{Evaluation, evaluate};
 use crate::experiment::{DetectionPlan, Images, Prepared, Source, class_name, pipeline_of};
@@ -43,7 +43,7 @@ pub struct Args {
     /// Write what a detector finds into a file, as COCO's list of results
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
-    /// Images a batch; 100 for classifiers and 8 for detectors if left out
+    /// Images a batch; 100 for classifiers, 8 for detectors and 1 for segmenters if left out
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     batch_size: Option<u16>,
     /// Where to compute
@@ -60,6 +60,13 @@ struct Candidate {
     goal: Goal,
     images: Images,
     classes: Vec<String>,
+}
+
+impl Candidate {
+    /// `resnet18 on cifar10, test`
+    fn name(&self) -> String {
+        format!("{} on {}, {}", self.entry.name, self.data, self.split)
+    }
 }
 
 pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
@@ -79,15 +86,8 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
         // Whole images are of many sizes, and a batch is of one.
         Goal::Segmentation(_) => 1,
     };
-    if !matches!(goal, Goal::Detection(_)) {
-        args.shown.check_none(entry)?;
-        if args.results.is_some() {
-            return Err(Error::input(format!(
-                "`--results` is for detectors, and {name} is a {}",
-                entry.kind()
-            )));
-        }
-    }
+    args.shown.check_none(entry)?;
+    only_for(Kind::Detector, entry, &[("--results", args.results.is_some())])?;
     let batch_size = args.batch_size.unwrap_or(usual);
     let options = LoaderOptions::in_order(batch_size.into(), OnCorrupt::Error);
     let bar = bar(images.0.len() as u64, "{bar:24} {pos}/{len} images  {per_sec}  {eta} left");
@@ -98,17 +98,28 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
         let images = found.iter().map(|one| (images.0.origin(one.index), one.index, &one.detections[..]));
         write(file, coco::results(images, &candidate.classes))?;
     }
-    let (lines, mut object) = match &evaluation {
+    let items = evaluation.items();
+    let (mut lines, mut object) = match &evaluation {
         Evaluation::Classes { score, .. } => of_classes(&candidate, score),
-        Evaluation::Objects { score, .. } => of_objects(&candidate, score, &evaluation, args.per_class),
-        Evaluation::Labels { score, .. } => of_labels(&candidate, score, &evaluation, args.per_class),
+        Evaluation::Objects { score, .. } => of_objects(&candidate, score, items),
+        Evaluation::Labels { score, .. } => of_labels(&candidate, score, items),
     };
+    let of_each = match &evaluation {
+        Evaluation::Classes { .. } => None,
+        Evaluation::Objects { score, .. } => Some(("AP", score.precision().summary().per_class().collect())),
+        Evaluation::Labels { score, .. } => Some(("IoU", score.iou_of_classes())),
+    };
+    if let Some((name, figures)) = of_each {
+        let (table, figures) = by_class(&candidate, name, figures, args.per_class);
+        lines += &table;
+        object.insert(format!("per_class_{name}"), figures);
+    }
     let Candidate { data, split, .. } = &candidate;
     object.extend([
         ("model".to_string(), json!(name)),
         ("data".to_string(), json!(data)),
         ("split".to_string(), json!(split)),
-        ("items".to_string(), json!(evaluation.items())),
+        ("items".to_string(), json!(items)),
     ]);
     output.answer(&lines, Value::Object(object));
     Ok(ExitCode::SUCCESS)
@@ -116,77 +127,50 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
 
 /// What is said of a classifier.
 fn of_classes(of: &Candidate, score: &ClassificationScore) -> (String, Map<String, Value>) {
-    let right = score.confusion().rows().enumerate().map(|(class, row)| row[class]).sum::<u64>();
-    let mut lines = format!(
-        "{} on {}, {}: {} of {} right",
-        of.entry.name,
-        of.data,
-        of.split,
-        thousands(right as usize),
-        thousands(score.items() as usize)
-    );
-    let figures = score.figures();
-    for (name, value) in &figures {
-        lines.push_str(&format!("  {name} {:.2} %", value * 100.0));
-    }
-    let scores: Map<_, _> = figures.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
-    (lines, Map::from_iter([("right".to_string(), json!(right)), ("scores".to_string(), json!(scores))]))
+    let right: u64 = score.confusion().right().iter().sum();
+    let counted = format!("{} of {} right", thousands(right as usize), thousands(score.items() as usize));
+    let (figures, mut object) = told(&score.figures());
+    object.insert("right".to_string(), json!(right));
+    (format!("{}: {counted}{figures}", of.name()), object)
 }
 
-/// What is said of a detector.
-fn of_objects(
-    of: &Candidate,
-    score: &DetectionScore,
-    evaluation: &Evaluation,
-    per_class: bool,
-) -> (String, Map<String, Value>) {
+/// What is said of a detector: COCO's figures.
+fn of_objects(of: &Candidate, score: &DetectionScore, items: usize) -> (String, Map<String, Value>) {
     let summary = score.precision().summary();
-    let mut lines =
-        format!("{} on {}, {}: {} images\n", of.entry.name, of.data, of.split, evaluation.items());
+    let mut lines = format!("{}: {items} images\n", of.name());
     let mut scores = Map::new();
     for (figure, value) in summary.figures() {
         let value = value.unwrap_or(-1.0);
         lines += &format!(" {figure} = {value:.4}\n");
         scores.insert(figure.name.into(), value.into());
     }
-    let classes = || summary.per_class().enumerate();
-    let named = |class: usize| class_name(&of.classes, class);
-    if per_class {
-        let row = |(class, ap): (usize, Option<f64>)| {
-            [named(class), ap.map_or("-".to_string(), |ap| format!("{ap:.4}"))]
-        };
-        lines += &format!("\n{}", table(["class", "AP"], &classes().map(row).collect::<Vec<_>>()));
-    }
-    let per_class: Map<_, _> = classes().map(|(class, ap)| (named(class), json!(ap))).collect();
-    let object = [("scores".to_string(), scores.into()), ("per_class_AP".to_string(), per_class.into())];
-    (lines, Map::from_iter(object))
+    (lines, Map::from_iter([("scores".to_string(), scores.into())]))
 }
 
 /// What is said of a segmenter.
-fn of_labels(
-    of: &Candidate,
-    score: &SegmentationScore,
-    evaluation: &Evaluation,
-    per_class: bool,
-) -> (String, Map<String, Value>) {
-    let Candidate { entry, data, split, .. } = of;
-    let mut lines = format!("{} on {data}, {split}: {} images", entry.name, evaluation.items());
-    let figures = score.figures();
-    for (name, value) in &figures {
-        lines.push_str(&format!("  {name} {:.2} %", value * 100.0));
-    }
-    let classes = || score.iou_of_classes().into_iter().enumerate();
-    let named = |class: usize| class_name(&of.classes, class);
-    if per_class {
-        let row = |(class, iou): (usize, Option<f64>)| {
-            [named(class), iou.map_or("-".to_string(), |iou| format!("{:.2}", iou * 100.0))]
-        };
-        lines += &format!("\n\n{}", table(["class", "IoU %"], &classes().map(row).collect::<Vec<_>>()));
-    }
+fn of_labels(of: &Candidate, score: &SegmentationScore, items: usize) -> (String, Map<String, Value>) {
+    let (figures, object) = told(&score.figures());
+    (format!("{}: {items} images{figures}\n", of.name()), object)
+}
+
+/// Figures in percent, and as they are.
+fn told(figures: &[(&str, f64)]) -> (String, Map<String, Value>) {
+    let shown = figures.iter().map(|(name, value)| format!("  {name} {:.2} %", value * 100.0)).collect();
     let scores: Map<_, _> = figures.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
-    let per_class: Map<_, _> = classes().map(|(class, iou)| (named(class), json!(iou))).collect();
-    let object = [("scores".to_string(), scores.into()), ("per_class_IoU".to_string(), per_class.into())];
-    (lines, Map::from_iter(object))
+    (shown, Map::from_iter([("scores".to_string(), scores.into())]))
+}
+
+/// A figure of each class: as a table if it is asked for, and for machines.
+fn by_class(of: &Candidate, name: &str, figures: Vec<Option<f64>>, shown: bool) -> (String, Value) {
+    let rows = || figures.iter().enumerate().map(|(class, figure)| (class_name(&of.classes, class), *figure));
+    let row = |(class, figure): (String, Option<f64>)| {
+        [class, figure.map_or("-".to_string(), |figure| format!("{figure:.4}"))]
+    };
+    let table = match shown {
+        true => format!("\n{}", table(["class", name], &rows().map(row).collect::<Vec<_>>())),
+        false => String::new(),
+    };
+    (table, rows().map(|(class, figure)| (class, json!(figure))).collect::<Map<_, _>>().into())
 }
 
 fn of_run(path: &PathBuf, args: &Args, roots: &Roots, device: &Device) -> Result<Candidate> {
@@ -228,7 +212,8 @@ fn of_weights(args: &Args, roots: &Roots, device: &Device) -> Result<Candidate> 
     let Loaded { entry, network, classes, preprocessing } = args.network.load(device)?;
     let opened = kiln_data::open(data, roots)?;
     let opened = if entry.kind() == Kind::Segmenter { opened.labelled()? } else { opened };
-    let split = args.split.clone().unwrap_or_else(|| usual_split(&opened));
+    let usual = || opened.first_split(&["test", "val", "all", "train"]).unwrap_or("test").to_string();
+    let split = args.split.clone().unwrap_or_else(usual);
     let images = opened.split(&split)?;
     if classes < opened.classes.len() {
         let message =
@@ -245,10 +230,4 @@ fn of_weights(args: &Args, roots: &Roots, device: &Device) -> Result<Candidate> 
         classes: if preprocessing.classes.is_empty() { opened.classes } else { preprocessing.classes },
         entry,
     })
-}
-
-fn usual_split(opened: &Opened) -> String {
-    let has = |name: &&str| opened.splits.iter().any(|(split, _)| split == name);
-    let usual = ["test", "val", "val2017", "all", "train", "train2017"].into_iter().find(has);
-    usual.unwrap_or("test").to_string()
 }

@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use image::{ImageFormat, RgbImage};
 use kiln_core::{Error, Result};
 use kiln_data::Roots;
 use kiln_train::RateFinder;
 use serde_json::json;
 
 use super::opening::Chosen;
-use super::output::{Output, write};
+use super::output::{Output, png, write};
 use crate::report::{rates, rates_pixels};
 use crate::run::bar;
 
@@ -50,7 +49,8 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     let opening = args.chosen.open(args.chosen.read(&args.config)?, roots)?;
     opening.image_size()?;
     let experiment = &opening.prepared.experiment;
-    let (network, task, train) = (opening.network()?, opening.goal(), opening.train_loader()?);
+    let (network, train) = (opening.network()?, opening.train_loader()?);
+    let task = opening.prepared.goal(&network);
     let finder = RateFinder { from: args.from, to: args.to, steps: args.steps, seed: experiment.seed };
     let bar = bar(args.steps as u64, "{bar:24} {pos}/{len} steps");
     let sweep =
@@ -91,12 +91,4 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     });
     output.answer(&format!("{line}\npicture: {}", args.out.display()), object);
     Ok(ExitCode::SUCCESS)
-}
-
-/// An image as a PNG file's bytes.
-fn png(image: &RgbImage) -> Result<Vec<u8>> {
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    let written = image.write_to(&mut bytes, ImageFormat::Png);
-    written.map_err(|why| Error::failure(format!("the picture cannot be written: {why}")))?;
-    Ok(bytes.into_inner())
 }

@@ -55,7 +55,7 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     let groups = GROUPS.min(batches / 2);
     let probe = NoiseProbe { group: batches / groups, groups, seed: plan.seed };
     let bar = bar((probe.group * groups) as u64, "{bar:24} {pos}/{len} batches  {eta} left");
-    let (task, train) = (opening.goal(), opening.train_loader()?);
+    let (task, train) = (opening.prepared.goal(&network), opening.train_loader()?);
     let watch = |done| bar.set_position(done as u64);
     let noise = probe.measure(network, &plan.optimizer, &task, &train, watch)?;
     bar.finish_and_clear();

@@ -11,7 +11,6 @@ use kiln_zoo::{Model, StateDict};
 
 use super::network::{filled, filled_in_part};
 use crate::experiment::{Images, Prepared, Source};
-use crate::goal::Goal;
 
 /// The experiment that is run unless another is named.
 pub const QUICKSTART: &str = "configs/quickstart.toml";
@@ -103,11 +102,6 @@ impl Opening {
     /// The network with fresh weights.
     pub fn fresh(&self) -> Model {
         self.prepared.entry.model(self.prepared.classes.len(), &self.training_device)
-    }
-
-    /// What is learned.
-    pub fn goal(&self) -> Goal {
-        self.prepared.goal(&self.fresh())
     }
 
     /// Batches to learn from.

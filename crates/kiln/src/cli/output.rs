@@ -1,7 +1,9 @@
 //! What goes to standard output, lines for people or one JSON object, and to files that were asked for.
 
+use std::io::Cursor;
 use std::path::Path;
 
+use image::{ImageFormat, RgbImage};
 use kiln_core::{Error, Result};
 use serde_json::Value;
 
@@ -49,6 +51,17 @@ pub fn write(file: &Path, content: impl AsRef<[u8]>) -> Result<()> {
     std::fs::write(&part, content)
         .and_then(|()| std::fs::rename(&part, file))
         .map_err(|why| Error::unwritable(file, &why))
+}
+
+/// An image as a PNG file's bytes.
+///
+/// # Errors
+/// An image that is no PNG's, as one without pixels.
+pub fn png(image: &RgbImage) -> Result<Vec<u8>> {
+    let mut bytes = Cursor::new(Vec::new());
+    let written = image.write_to(&mut bytes, ImageFormat::Png);
+    written.map_err(|why| Error::failure(format!("the picture cannot be written: {why}")))?;
+    Ok(bytes.into_inner())
 }
 
 /// `11,689,512`.

@@ -7,10 +7,11 @@ mod objects;
 mod photographs;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use image::RgbImage;
 use kiln_core::{Batches, Error, Network, Result};
 use kiln_data::{Loader, LoaderOptions, OnCorrupt};
 use kiln_zoo::{Kind, Output as Said};
@@ -59,24 +60,32 @@ pub struct Args {
     device: String,
 }
 
-/// What is said of one image, for people and for machines.
-struct Answer {
-    lines: String,
-    object: Value,
+impl Args {
+    /// What only classifiers have, and whether it was asked for.
+    fn of_classifiers(&self) -> [(&'static str, bool); 1] {
+        [("--top", self.top.is_some())]
+    }
+
+    /// What only detectors have.
+    fn of_detectors(&self) -> [(&'static str, bool); 2] {
+        [("--classes", !self.classes.is_empty()), ("--results", self.results.is_some())]
+    }
 }
 
-/// Says what a kind of model says of an image: of its classes, or of its objects.
+/// What is said of one image.
+struct Spoken<'a> {
+    /// For people, a line a thing.
+    lines: Vec<String>,
+    /// For machines, an object a thing, and what they are called together.
+    things: (&'static str, Vec<Value>),
+    /// The image with what is said of it.
+    draw: Box<dyn FnOnce(&RgbImage) -> RgbImage + 'a>,
+}
+
+/// A kind of model, and what it says of images: of their classes, their objects, their pixels.
 trait Speaker {
-    /// Of each image of a batch, which are `files`.
-    ///
-    /// # Errors
-    /// A drawing that cannot be made.
-    fn say(
-        &mut self,
-        said: Said,
-        files: &[(usize, &Path)],
-        drawings: &mut Option<Drawings>,
-    ) -> Result<Vec<Answer>>;
+    /// Of each image of a batch; `indices` are their places among all.
+    fn say(&mut self, said: Said, indices: &[usize]) -> Vec<Spoken<'_>>;
 
     /// Once all is said.
     ///
@@ -119,18 +128,21 @@ pub fn run(mut args: Args, output: &Output) -> Result<ExitCode> {
     let (mut read, mut objects) = (0, Vec::new());
     for batch in loader.epoch(0, 0) {
         let batch = batch?;
-        let files: Vec<(usize, &Path)> =
-            batch.indices.iter().map(|index| (*index, photographs.files()[*index].as_path())).collect();
-        for answer in speaker.say(network.forward(batch.images), &files, &mut drawings)? {
+        let spoken = speaker.say(network.forward(batch.images), &batch.indices);
+        for (index, Spoken { lines, things: (key, things), draw }) in batch.indices.iter().zip(spoken) {
+            let file = &photographs.files()[*index];
+            let drawing = drawings.as_mut().map(|drawings| drawings.add(file, draw)).transpose()?;
             match output.json {
-                true => objects.push(answer.object),
-                false => bar
-                    .suspend(|| writeln!(std::io::stdout(), "{}", answer.lines))
-                    .map_err(|why| Error::failure(format!("standard output: {why}")))?,
+                true => objects.push(json!({"file": file, key: things, "drawing": drawing})),
+                false => {
+                    let lines: String = lines.iter().map(|line| format!("\n  {line}")).collect();
+                    bar.suspend(|| writeln!(std::io::stdout(), "{}{lines}", file.display()))
+                        .map_err(|why| Error::failure(format!("standard output: {why}")))?;
+                }
             }
+            read += 1;
+            bar.set_position(*index as u64 + 1);
         }
-        read += files.len();
-        bar.set_position(files.last().map_or(0, |(index, _)| *index as u64 + 1));
     }
     bar.finish_and_clear();
     speaker.end()?;

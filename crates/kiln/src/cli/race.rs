@@ -96,7 +96,9 @@ fn one(racer: &Racer, opening: &Opening, run: &RunFolder, stop: &AtomicBool) -> 
     let (mut course, mut progress) = (Course::default(), Progress::new());
     let mut observers: [&mut dyn Observer<Model>; 2] = [&mut course, &mut progress];
     let began = Instant::now();
-    let fit = trainer.fit(opening.fresh(), &opening.goal(), &train, &test, &mut observers, stop);
+    let network = opening.fresh();
+    let goal = opening.prepared.goal(&network);
+    let fit = trainer.fit(network, &goal, &train, &test, &mut observers, stop);
     let seconds = began.elapsed().as_secs_f64();
     let fell = match fit {
         Ok(fit) if fit.outcome == Outcome::Interrupted => return Ok(None),

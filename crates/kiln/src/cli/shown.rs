@@ -2,7 +2,7 @@
 
 use kiln_core::{Error, Result};
 use kiln_tasks::{Selection, Suppression};
-use kiln_zoo::Entry;
+use kiln_zoo::{Entry, Kind};
 
 /// Which boxes of a detector count.
 #[derive(clap::Args)]
@@ -36,13 +36,21 @@ impl ShownArgs {
     pub fn check_none(&self, entry: &Entry) -> Result<()> {
         let given =
             [("--score", self.score.is_some()), ("--iou", self.iou.is_some()), ("--max", self.max.is_some())];
-        match given.into_iter().find(|(_, is_given)| *is_given) {
-            Some((option, _)) => {
-                let (name, kind) = (&entry.name, entry.kind());
-                Err(Error::input(format!("`{option}` is for detectors, and {name} is a {kind}")))
-            }
-            None => Ok(()),
+        only_for(Kind::Detector, entry, &given)
+    }
+}
+
+/// Makes sure that no option was given which only another kind of model has; with each, whether it was.
+///
+/// # Errors
+/// The option that was.
+pub fn only_for(kind: Kind, entry: &Entry, options: &[(&str, bool)]) -> Result<()> {
+    match options.iter().find(|(_, is_given)| *is_given && entry.kind() != kind) {
+        Some((option, _)) => {
+            let (name, other) = (&entry.name, entry.kind());
+            Err(Error::input(format!("`{option}` is for {kind}s, and {name} is a {other}")))
         }
+        None => Ok(()),
     }
 }
 

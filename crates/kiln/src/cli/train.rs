@@ -56,6 +56,7 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
         None => false,
     };
     let network = if goes_on { opening.fresh() } else { opening.network()? };
+    let goal = opening.prepared.goal(&network);
     if args.check {
         checked(&opening, output);
         return Ok(ExitCode::SUCCESS);
@@ -110,7 +111,7 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     let mut observers: [&mut dyn Observer<Model>; 7] =
         [&mut progress, &mut metrics, &mut steps, &mut pulse, &mut log, &mut weights, &mut histograms];
     let began = Instant::now();
-    let fit = trainer.fit(network, &opening.goal(), &train, &test, &mut observers, &stop)?;
+    let fit = trainer.fit(network, &goal, &train, &test, &mut observers, &stop)?;
     let seconds = began.elapsed().as_secs_f64();
     left_out(&train, &mut log)?;
     left_out(&test, &mut log)?;
@@ -120,7 +121,7 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
         let network = prepared.entry.model(classes, device);
         let network = kiln_zoo::load(network, &prepared.entry, StateDict::read(&file)?, &file)?;
         let (images, options) = (prepared.test.clone(), opening.test_options());
-        let evaluation = evaluate(&network, &opening.goal(), images, options, device, |_| ())?;
+        let evaluation = evaluate(&network, &goal, images, options, device, |_| ())?;
         let tiles = [
             ("Best epoch", format!("{} of {}", best.epoch, fit.history.len())),
             ("Parameters", parameters),

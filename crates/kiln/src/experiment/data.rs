@@ -60,10 +60,9 @@ pub(super) fn data(
     normalization: Normalization,
     seed: u64,
 ) -> Result<(DataPlan, Images, Images)> {
-    let is_there = |name: &&&str| opened.splits.iter().any(|(split, _)| split == **name);
-    let usual = |names: &[&str]| names.iter().find(is_there).unwrap_or(&names[0]).to_string();
-    let train_split = file.train_split.unwrap_or_else(|| usual(&["train", "train2017", "all"]));
-    let test_split = file.test_split.unwrap_or_else(|| usual(&["test", "val", "val2017", "all"]));
+    let usual = |names: &[&'static str]| opened.first_split(names).unwrap_or(names[0]).to_string();
+    let train_split = file.train_split.unwrap_or_else(|| usual(&["train", "all"]));
+    let test_split = file.test_split.unwrap_or_else(|| usual(&["test", "val", "all"]));
     let is_generated = opened.layout == Layout::Generated;
     let image_size = is_generated.then(|| file.image_size.unwrap_or(32));
     if file.image_size.is_some() && !is_generated {

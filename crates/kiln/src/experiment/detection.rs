@@ -32,19 +32,11 @@ impl From<DetectionPlan> for Selection {
     }
 }
 
-/// Fills in what was left out of `[detection]`, and refuses what only classifiers have.
+/// Fills in what was left out of `[detection]`.
 ///
 /// # Errors
-/// A number that makes no sense; a key of classifiers.
+/// A number that makes no sense.
 pub(super) fn detection(source: &Source, file: &ExperimentFile) -> Result<DetectionPlan> {
-    let classifiers = [
-        ("train.label_smoothing", file.train.label_smoothing.is_some()),
-        ("train.loss", file.train.loss.is_some()),
-        ("data.train_batches.cutmix", file.data.train_batches.as_ref().is_some_and(|it| it.cutmix > 0.0)),
-    ];
-    if let Some((key, _)) = classifiers.into_iter().find(|(_, is_given)| *is_given) {
-        return Err(source.reject(key, "is for classifiers, and this is a detector").hint("leave it out"));
-    }
     let DetectionFile { score, suppression, max } = file.detection.clone().unwrap_or_default();
     let usual = DetectionPlan::default();
     let plan = DetectionPlan {

@@ -1,5 +1,6 @@
 //! Experiments: what was typed ([`ExperimentFile`]), where ([`Source`]), and what it means ([`Experiment`]).
 
+mod checks;
 mod data;
 mod detection;
 mod file;

@@ -4,19 +4,19 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 use kiln_core::{Error, Result};
-use kiln_data::{Layout, Normalization, Opened, Roots};
+use kiln_data::{Normalization, Roots};
 use kiln_tasks::{ClassificationLoss, SemanticSegmentation};
 use kiln_train::{Length, OptimizerConfig, Recipe, Saving, ScheduleConfig};
 use kiln_zoo::{Entry, Fit, Kind, Model, Preprocessing};
 use serde::Serialize;
 
+use super::checks::{check_numbers, check_truths, no_classifier};
 use super::data::{data, preprocessing};
 use super::detection::{check_frame, detection};
 use super::race::Pace;
 use super::segmentation::segmentation;
 use crate::experiment::{
-    DataPlan, DetectionPlan, ExperimentFile, Images, ModelFile, Racer, SegmentationPlan, Source, TaskName,
-    TrainFile, takes,
+    DataPlan, DetectionPlan, Images, ModelFile, Racer, SegmentationPlan, Source, TaskName, TrainFile, takes,
 };
 use crate::goal::Goal;
 
@@ -141,6 +141,9 @@ impl Prepared {
         let seed = file.seed.unwrap_or(0);
         let entry = entry(source, &file.model)?;
         let task = task(source, file.task, &entry)?;
+        if task != TaskName::Classification {
+            no_classifier(source, &file, &entry)?;
+        }
         let detection = match task {
             TaskName::Detection => Some(detection(source, &file)?),
             TaskName::Classification | TaskName::Segmentation => None,
@@ -329,25 +332,6 @@ fn task(source: &Source, typed: Option<TaskName>, entry: &Entry) -> Result<TaskN
     }
 }
 
-/// Makes sure that a data set knows of its images what is learned.
-fn check_truths(source: &Source, task: TaskName, opened: &Opened) -> Result<()> {
-    let boxes = matches!(opened.layout, Layout::Coco | Layout::Voc | Layout::Yolo);
-    let classes = matches!(opened.layout, Layout::Idx | Layout::CifarBinary | Layout::ImageFolder);
-    let wrong = |what: &str, hint: &str| {
-        Err(source.reject("data.name", format!("`{}` {what}", opened.name)).hint(hint))
-    };
-    match task {
-        TaskName::Classification if boxes => {
-            wrong("has boxes, and no class of a whole image", "a detector learns them, as `yolov8n`")
-        }
-        TaskName::Detection if classes => wrong(
-            "has no boxes for a detector to learn",
-            "name a data set in the layout of COCO, VOC or YOLO, or `shapes`",
-        ),
-        _ => Ok(()),
-    }
-}
-
 /// An error from below, at the key that caused it.
 pub(super) fn placed(source: &Source, key: &str, error: &Error) -> Error {
     let message = match error.file_named() {
@@ -356,32 +340,6 @@ pub(super) fn placed(source: &Source, key: &str, error: &Error) -> Error {
     };
     let rejected = source.reject(key, message);
     error.hint_given().map_or(rejected.clone(), |hint| rejected.hint(hint))
-}
-
-fn check_numbers(source: &Source, file: &ExperimentFile) -> Result<()> {
-    let counts = [
-        ("train.batch_size", Some(file.train.batch_size)),
-        ("train.epochs", file.train.epochs),
-        ("train.steps", file.train.steps),
-        ("data.train_items", file.data.train_items),
-        ("data.test_items", file.data.test_items),
-    ];
-    if let Some((key, _)) = counts.into_iter().find(|(_, count)| *count == Some(0)) {
-        return Err(source.reject(key, "is 0").hint("give 1 or more"));
-    }
-    for (key, values, lowest) in
-        [("data.std", file.data.std, f32::MIN_POSITIVE), ("data.mean", file.data.mean, f32::MIN)]
-    {
-        if values.is_some_and(|values| values.iter().any(|value| !value.is_finite() || *value < lowest)) {
-            return Err(source.reject(key, "is no mean or standard deviation of pixels between 0 and 1"));
-        }
-    }
-    if let Some(share) = file.train.label_smoothing.filter(|share| !(0.0..1.0).contains(share)) {
-        return Err(source
-            .reject("train.label_smoothing", format!("is {share}"))
-            .hint("0 to below 1, as 0.1"));
-    }
-    Ok(())
 }
 
 fn length(source: &Source, train: &TrainFile) -> Result<Length> {

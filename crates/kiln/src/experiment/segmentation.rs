@@ -18,27 +18,15 @@ pub struct SegmentationPlan {
     pub boundaries: bool,
 }
 
-/// Fills in what was left out of `[segmentation]`, and refuses what only classifiers have.
+/// Fills in what was left out of `[segmentation]`.
 ///
 /// # Errors
-/// A number that makes no sense; a key of classifiers.
+/// A number that makes no sense.
 pub(super) fn segmentation(
     source: &Source,
     file: &ExperimentFile,
     num_classes: usize,
 ) -> Result<SegmentationPlan> {
-    let mixes = |alpha: fn(&kiln_data::Batching) -> f64| {
-        file.data.train_batches.as_ref().is_some_and(|batching| alpha(batching) > 0.0)
-    };
-    let classifiers = [
-        ("train.label_smoothing", file.train.label_smoothing.is_some()),
-        ("train.loss", file.train.loss.is_some()),
-        ("data.train_batches.mixup", mixes(|batching| batching.mixup)),
-        ("data.train_batches.cutmix", mixes(|batching| batching.cutmix)),
-    ];
-    if let Some((key, _)) = classifiers.into_iter().find(|(_, is_given)| *is_given) {
-        return Err(source.reject(key, "is for classifiers, and this is a segmenter").hint("leave it out"));
-    }
     let SegmentationFile { loss, auxiliary_weight, boundaries } =
         file.segmentation.clone().unwrap_or_default();
     let plan = SegmentationPlan {

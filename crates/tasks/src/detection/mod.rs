@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use anchored::Place;
 pub use assignment::{Assignment, assignments};
+pub use rows::learned;
 
 use crate::{DetectionScore, Suppression};
 

@@ -19,7 +19,7 @@ pub fn objects(truth: &Truth) -> Vec<(usize, BoundingBox)> {
     learned(truth).map(|(_, object)| (object.class, object.bounding_box)).collect()
 }
 
-/// Those objects with their places among all of the image.
+/// The objects of an image that a detector learns, with their places among all: those to be found that have an area.
 pub fn learned(truth: &Truth) -> impl Iterator<Item = (usize, &Object)> {
     let objects = truth.objects.iter().enumerate();
     objects.filter(|(_, object)| object.is_sought() && object.bounding_box.area() > 0.0)

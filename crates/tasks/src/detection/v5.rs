@@ -71,7 +71,7 @@ pub fn losses(predictions: &Predictions, truths: &[Truth], num_classes: usize) -
     let mut before = 0;
     for ((level, positives), balance) in levels.iter().zip(positives).zip(BALANCE) {
         let maps = anchor_rows(level);
-        let [batch, of_level, _] = maps.dims();
+        let [batch, of_level, width] = maps.dims();
         let maps = flat(maps);
         let mut wanted = vec![0.0f32; batch * of_level];
         if !positives.is_empty() {
@@ -95,6 +95,7 @@ pub fn losses(predictions: &Predictions, truths: &[Truth], num_classes: usize) -
             classes = classes + logistic(logits, one).mean();
         }
         let wanted = Tensor::from_data(TensorData::new(wanted, [batch * of_level, 1]), &device);
+        debug_assert_eq!(width, 5 + num_classes);
         object = object + logistic(maps.narrow(1, 4, 1), wanted).mean() * balance;
         before += of_level;
     }

@@ -3,6 +3,8 @@
 use burn::prelude::*;
 use kiln_core::{IGNORED, Truth};
 
+use super::score::true_labels;
+
 /// What the pixels of a batch are, image by image, row by row.
 #[derive(Debug, Clone)]
 pub struct Labels {
@@ -20,9 +22,7 @@ impl Labels {
     /// # Panics
     /// If an image has no label map, one of another size than the first, or a class that is not below `num_classes`.
     pub fn of(truths: &[Truth], num_classes: usize) -> Self {
-        let maps = truths.iter().map(|truth| {
-            truth.label_map.as_ref().expect("a data set for segmentation has a label map an image")
-        });
+        let maps = truths.iter().map(true_labels);
         let [height, width] = maps.clone().next().map_or([0; 2], |map| [map.height, map.width]);
         let (mut classes, mut counted) = (Vec::new(), Vec::new());
         for map in maps {

@@ -16,7 +16,7 @@ pub use balance::LabelCounts;
 pub use boundary::{BoundaryScore, boundary_f};
 pub use labels::Labels;
 pub use loss::{SegmentationLoss, WeightedLoss};
-pub use score::{SegmentationScore, label_maps};
+pub use score::{SegmentationScore, label_maps, true_labels};
 
 /// What an auxiliary head's loss counts beside the main one's, as torchvision trains FCN and DeepLab. PSPNet's is 0.4 (Zhao et
 /// al. 2017, Section 5.1).

@@ -1,7 +1,7 @@
 //! How well pixels are labelled.
 
 use burn::prelude::*;
-use kiln_core::{Batch, IGNORED, LabelLogits, LabelMap, Score};
+use kiln_core::{Batch, IGNORED, LabelLogits, LabelMap, Score, Truth};
 
 use super::{BoundaryScore, boundary_f};
 use crate::ConfusionMatrix;
@@ -84,8 +84,9 @@ impl Score for SegmentationScore {
     type Output = LabelLogits;
 
     fn update(&mut self, logits: LabelLogits, batch: &Batch) {
-        let truths = batch.truths.iter().filter_map(|truth| truth.label_map.as_ref());
-        label_maps(logits.main).iter().zip(truths).for_each(|(found, truth)| self.add(found, truth));
+        for (found, truth) in label_maps(logits.main).iter().zip(&batch.truths) {
+            self.add(found, true_labels(truth));
+        }
     }
 
     fn figures(&self) -> Vec<(&'static str, f64)> {
@@ -97,6 +98,14 @@ impl Score for SegmentationScore {
         ];
         figures.into_iter().chain(self.boundary_f().map(|f| ("boundary_f", f))).collect()
     }
+}
+
+/// The label map of an image.
+///
+/// # Panics
+/// If it has none.
+pub fn true_labels(truth: &Truth) -> &LabelMap {
+    truth.label_map.as_ref().expect("a data set for segmentation has a label map an image")
 }
 
 /// The class of the largest logit of every pixel, the first of equal ones.

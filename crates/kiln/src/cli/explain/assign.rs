@@ -1,14 +1,12 @@
 //! `kiln explain assign`.
 
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use burn::tensor::{Tensor, TensorData};
-use image::ImageFormat;
 use kiln_core::{Error, Network, Result};
 use kiln_data::Roots;
-use kiln_tasks::{Assignment, DetectionLoss, ObjectDetection, Selection, assignments};
+use kiln_tasks::{Assignment, DetectionLoss, assignments, learned};
 use kiln_zoo::{Model, StateDict};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -16,9 +14,9 @@ use serde_json::{Value, json};
 
 use super::panels::{Grid, Panels, Shown};
 use crate::cli::network::filled;
-use crate::cli::output::{Output, table, write};
+use crate::cli::output::{Output, png, table, write};
 use crate::experiment::{class_name, pipeline_of, takes};
-use crate::goal::Goal;
+use crate::goal::loss_of;
 
 /// Draw which cells and anchors of a detector learn which object of an image, level by level
 ///
@@ -76,10 +74,8 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
         Some(dict) => filled(&entry, dict, classes, file, &device)?,
         None => entry.model(classes, &device),
     };
-    let Goal::Detection(ObjectDetection { loss, .. }) = Goal::of(&network, classes, Selection::default())
-    else {
-        unreachable!("a detector's goal is detection");
-    };
+    let Model::Detector(detector) = network else { unreachable!("all others were refused above") };
+    let loss = loss_of(&detector);
     let by_predictions = matches!(loss, DetectionLoss::YoloV1 | DetectionLoss::YoloV8);
     if fresh && by_predictions {
         eprintln!("note: {model} chooses by what it predicts, and its weights are fresh; give `--weights`");
@@ -91,16 +87,11 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     let picture = pipeline.picture(&ready.numbers, ready.size);
     let [height, width] = ready.size;
     let pixels = Tensor::<4>::from_data(TensorData::new(ready.numbers, [1, 3, height, width]), &device);
-    let predictions = match network {
-        Model::Detector(detector) => detector.forward(pixels),
-        Model::Classifier(_) | Model::Segmenter(_) => unreachable!("refused above"),
-    };
+    let predictions = detector.forward(pixels);
     let found = assignments(loss, &predictions, std::slice::from_ref(&ready.truth)).remove(0);
 
     let grids: Vec<Grid> = predictions.levels.iter().map(Grid::of).collect();
-    let learned = ready.truth.objects.iter().enumerate();
-    let learned = learned.filter(|(_, object)| object.is_sought() && object.bounding_box.area() > 0.0);
-    let shown: Vec<Shown> = learned
+    let shown: Vec<Shown> = learned(&ready.truth)
         .map(|(at, object)| Shown {
             name: class_name(&opened.classes, object.class),
             bounding_box: object.bounding_box,
@@ -111,12 +102,7 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     let title = format!("{model}: {} objects of {origin}, {width} x {height} pixels", shown.len());
     let note = if fresh && by_predictions { " (fresh weights)" } else { "" };
     let panels = Panels { title: format!("{title}{note}"), image: picture, grids, objects: shown };
-    let mut bytes = Cursor::new(Vec::new());
-    let drawn = panels.draw();
-    drawn
-        .write_to(&mut bytes, ImageFormat::Png)
-        .map_err(|why| Error::failure(format!("the picture cannot be written as PNG: {why}")).file(&out))?;
-    write(&out, bytes.into_inner())?;
+    write(&out, png(&panels.draw())?)?;
 
     let Panels { grids, objects, .. } = &panels;
     let rows: Vec<[String; 4]> = (objects.iter().zip(1..))

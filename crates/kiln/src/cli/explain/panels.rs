@@ -6,9 +6,9 @@ use embedded_graphics::mono_font::{MonoFont, iso_8859_1::FONT_9X15};
 use embedded_graphics::pixelcolor::{Rgb888, RgbColor};
 use embedded_graphics::prelude::{Point, Primitive, Size};
 use embedded_graphics::primitives::{PrimitiveStyle, Rectangle};
-use image::{Rgb, RgbImage, imageops};
+use image::{RgbImage, imageops};
 use kiln_core::{BoundingBox, Level};
-use kiln_data::{Canvas, boxed, class_colour};
+use kiln_data::{Canvas, INK, PAPER, boxed, class_colour, mix};
 use kiln_tasks::Place;
 
 /// The longer side of a panel, in pixels.
@@ -17,8 +17,6 @@ const GAP: i32 = 20;
 /// From a line of text to the next.
 const LINE: i32 = 22;
 const FONT: MonoFont<'_> = FONT_9X15;
-const PAPER: Rgb888 = Rgb888::new(250, 250, 247);
-const INK: Rgb888 = Rgb888::new(52, 52, 56);
 /// So much of the image gives way to white, so that colours are seen on it.
 const PALE: f32 = 0.45;
 /// So much of a cell is its object's colour; so much of a line of the grid is grey.
@@ -134,7 +132,7 @@ impl Panels {
         let (width, height) = self.image.dimensions();
         let [width, height] = [width, height].map(|side| ((side as f32 * scale).round() as u32).max(1));
         let mut image = imageops::resize(&self.image, width, height, imageops::FilterType::Triangle);
-        image.pixels_mut().for_each(|pixel| mix(pixel, Rgb888::WHITE, PALE));
+        image.pixels_mut().for_each(|pixel| mix(pixel, [255; 3], PALE));
         let edge = |cell: usize| (cell as f32 * grid.stride as f32 * scale).round() as u32;
         let [rows, columns] = grid.cells;
         for column in 0..=columns {
@@ -185,6 +183,7 @@ fn line(canvas: &mut Canvas, text: &str, left: i32, top: i32, width: i32) {
 /// Mixes so much of a colour into the pixels between left, upper, right and lower edges.
 fn fill(image: &mut RgbImage, [x1, y1, x2, y2]: [u32; 4], colour: Rgb888, share: f32) {
     let (width, height) = image.dimensions();
+    let colour = [colour.r(), colour.g(), colour.b()];
     for y in y1.min(height)..y2.min(height) {
         for x in x1.min(width)..x2.min(width) {
             mix(image.get_pixel_mut(x, y), colour, share);
@@ -192,16 +191,10 @@ fn fill(image: &mut RgbImage, [x1, y1, x2, y2]: [u32; 4], colour: Rgb888, share:
     }
 }
 
-fn mix(pixel: &mut Rgb<u8>, colour: Rgb888, share: f32) {
-    let colour = [colour.r(), colour.g(), colour.b()];
-    pixel.0 = std::array::from_fn(|c| {
-        let (old, new) = (f32::from(pixel.0[c]), f32::from(colour[c]));
-        (old + share * (new - old)).round() as u8
-    });
-}
-
 #[cfg(test)]
 mod tests {
+    use image::Rgb;
+
     use super::*;
 
     #[test]

@@ -1,18 +1,18 @@
 //! What a segmenter says of images.
 
-use std::path::Path;
 use std::sync::Arc;
 
+use image::GrayImage;
 use image::imageops::{FilterType, resize};
-use image::{GrayImage, RgbImage};
-use kiln_core::{Error, LabelMap, Result};
+use kiln_core::{LabelMap, Result};
 use kiln_data::overlaid;
 use kiln_tasks::label_maps;
-use kiln_zoo::{Entry, Output as Said, Preprocessing};
-use serde_json::{Value, json};
+use kiln_zoo::{Entry, Kind, Output as Said, Preprocessing};
+use serde_json::json;
 
 use super::photographs::Photographs;
-use super::{Answer, Args, Drawings, Speaker};
+use super::{Args, Speaker, Spoken};
+use crate::cli::shown::only_for;
 use crate::experiment::class_name;
 
 /// Labels every pixel.
@@ -33,48 +33,34 @@ impl Labeller {
         photographs: Arc<Photographs>,
     ) -> Result<Self> {
         args.shown.check_none(entry)?;
-        let given = [
-            ("--top", args.top.is_some()),
-            ("--classes", !args.classes.is_empty()),
-            ("--results", args.results.is_some()),
-        ];
-        match given.into_iter().find(|(_, is_given)| *is_given) {
-            Some((option, _)) => {
-                Err(Error::input(format!("`{option}` is not for {}, which is a segmenter", entry.name)))
-            }
-            None => Ok(Self { names: preprocessing.classes.clone(), photographs }),
-        }
+        only_for(Kind::Classifier, entry, &args.of_classifiers())?;
+        only_for(Kind::Detector, entry, &args.of_detectors())?;
+        Ok(Self { names: preprocessing.classes.clone(), photographs })
     }
 }
 
 impl Speaker for Labeller {
-    fn say(
-        &mut self,
-        said: Said,
-        files: &[(usize, &Path)],
-        drawings: &mut Option<Drawings>,
-    ) -> Result<Vec<Answer>> {
-        let Said::Labels(logits) = said else { return Ok(Vec::new()) };
-        let answer = |((index, file), map): (&(usize, &Path), LabelMap)| {
+    fn say(&mut self, said: Said, indices: &[usize]) -> Vec<Spoken<'_>> {
+        let Said::Labels(logits) = said else { return Vec::new() };
+        let names = &self.names;
+        let spoken = |(index, map): (&usize, LabelMap)| {
             let map = match self.photographs.size(*index) {
                 Some(size) => scaled(map, size),
                 None => map,
             };
-            let draw = |image: &RgbImage| overlaid(image, &map, &self.names);
-            let drawing = drawings.as_mut().map(|drawings| drawings.add(file, draw)).transpose()?;
             let shares = shares(&map);
-            let name = |class: usize| class_name(&self.names, class);
-            let classes: Vec<Value> = (shares.iter())
+            let name = |class: usize| class_name(names, class);
+            let line = |(class, share): &(usize, f64)| format!("{:5.1} %  {}", share * 100.0, name(*class));
+            let classes = (shares.iter())
                 .map(|(class, share)| json!({"name": name(*class), "class": class, "share": share}))
                 .collect();
-            let line =
-                |(class, share): &(usize, f64)| format!("\n  {:5.1} %  {}", share * 100.0, name(*class));
-            Ok(Answer {
-                lines: format!("{}{}", file.display(), shares.iter().map(line).collect::<String>()),
-                object: json!({"file": file, "classes": classes, "drawing": drawing}),
-            })
+            Spoken {
+                lines: shares.iter().map(line).collect(),
+                things: ("classes", classes),
+                draw: Box::new(move |image| overlaid(image, &map, names)),
+            }
         };
-        files.iter().zip(label_maps(logits.main)).map(answer).collect()
+        indices.iter().zip(label_maps(logits.main)).map(spoken).collect()
     }
 }
 

@@ -1,17 +1,18 @@
 //! What a detector finds in images.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use kiln_core::{Detection, Error, Result, nearest};
 use kiln_data::{Pipeline, boxed};
 use kiln_tasks::{Selection, Suppression};
-use kiln_zoo::{Entry, Output as Said, Preprocessing};
-use serde_json::{Value, json};
+use kiln_zoo::{Entry, Kind, Output as Said, Preprocessing};
+use serde_json::json;
 
 use super::photographs::Photographs;
-use super::{Answer, Args, Drawings, Speaker};
+use super::{Args, Speaker, Spoken};
 use crate::cli::output::write;
+use crate::cli::shown::only_for;
 use crate::coco;
 use crate::experiment::class_name;
 
@@ -48,12 +49,7 @@ impl Finder {
         pipeline: &Pipeline,
         photographs: Arc<Photographs>,
     ) -> Result<Self> {
-        if args.top.is_some() {
-            return Err(Error::input(format!(
-                "`--top` is for classifiers, and {} is a detector",
-                entry.name
-            )));
-        }
+        only_for(Kind::Classifier, entry, &args.of_classifiers())?;
         let names = preprocessing.classes.clone();
         let classes = args.classes.iter().map(|class| known(class, &names)).collect::<Result<_>>()?;
         Ok(Self {
@@ -82,15 +78,10 @@ fn known(class: &str, names: &[String]) -> Result<usize> {
 }
 
 impl Speaker for Finder {
-    fn say(
-        &mut self,
-        said: Said,
-        files: &[(usize, &Path)],
-        drawings: &mut Option<Drawings>,
-    ) -> Result<Vec<Answer>> {
-        let Said::Predictions(predictions) = said else { return Ok(Vec::new()) };
-        let mut answers = Vec::with_capacity(files.len());
-        for ((index, file), mut detections) in files.iter().zip(self.selection.of(&predictions)) {
+    fn say(&mut self, said: Said, indices: &[usize]) -> Vec<Spoken<'_>> {
+        let Said::Predictions(predictions) = said else { return Vec::new() };
+        let mut all = Vec::with_capacity(indices.len());
+        for (index, mut detections) in indices.iter().zip(self.selection.of(&predictions)) {
             detections.retain(|one| self.classes.is_empty() || self.classes.contains(&one.class));
             let size = self.photographs.size(*index).unwrap_or([1, 1]);
             if let Some(frame) = self.pipeline.frame(size) {
@@ -98,35 +89,12 @@ impl Speaker for Finder {
                     one.bounding_box = frame.out_of_frame(&one.bounding_box);
                 }
             }
-            let name = |one: &Detection| class_name(&self.names, one.class);
-            let label = |one: &Detection| format!("{} {:.0} %", name(one), one.score * 100.0);
-            let boxes: Vec<_> =
-                detections.iter().map(|one| (label(one), one.class, one.bounding_box)).collect();
-            let draw = |drawings: &mut Drawings| drawings.add(file, |image| boxed(image, &boxes));
-            let drawing = drawings.as_mut().map(draw).transpose()?;
-            let objects: Vec<Value> = (detections.iter())
-                .map(|one| {
-                    json!({"name": name(one), "class": one.class, "score": one.score, "box": one.bounding_box.xyxy()})
-                })
-                .collect();
-            let line = |one: &Detection| {
-                let [x1, y1, x2, y2] = one.bounding_box.xyxy();
-                let score = one.score * 100.0;
-                format!("\n  {score:5.1} %  {}  {x1:.0} {y1:.0} {x2:.0} {y2:.0}", name(one))
-            };
-            let lines = match detections.is_empty() {
-                true => "\n  nothing".to_string(),
-                false => detections.iter().map(line).collect(),
-            };
-            answers.push(Answer {
-                lines: format!("{}{lines}", file.display()),
-                object: json!({"file": file, "objects": objects, "drawing": drawing}),
-            });
+            all.push(spoken(&detections, &self.names));
             if self.results.is_some() {
                 self.found.push((*index, detections));
             }
         }
-        Ok(answers)
+        all
     }
 
     fn end(&mut self) -> Result<()> {
@@ -134,5 +102,25 @@ impl Speaker for Finder {
         let name = |index: usize| self.photographs.files()[index].display().to_string();
         let images = self.found.iter().map(|(index, found)| (name(*index), *index, &found[..]));
         write(file, coco::results(images, &self.names))
+    }
+}
+
+/// What is said of an image in which this was found.
+fn spoken(detections: &[Detection], names: &[String]) -> Spoken<'static> {
+    let name = |one: &Detection| class_name(names, one.class);
+    let line = |one: &Detection| {
+        let [x1, y1, x2, y2] = one.bounding_box.xyxy();
+        format!("{:5.1} %  {}  {x1:.0} {y1:.0} {x2:.0} {y2:.0}", one.score * 100.0, name(one))
+    };
+    let object = |one: &Detection| json!({"name": name(one), "class": one.class, "score": one.score, "box": one.bounding_box.xyxy()});
+    let label = |one: &Detection| format!("{} {:.0} %", name(one), one.score * 100.0);
+    let boxes: Vec<_> = detections.iter().map(|one| (label(one), one.class, one.bounding_box)).collect();
+    Spoken {
+        lines: match detections.is_empty() {
+            true => vec!["nothing".to_string()],
+            false => detections.iter().map(line).collect(),
+        },
+        things: ("objects", detections.iter().map(object).collect()),
+        draw: Box::new(move |image| boxed(image, &boxes)),
     }
 }
