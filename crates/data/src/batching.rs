@@ -28,8 +28,8 @@ pub struct Batching {
     pub sizes: Vec<usize>,
     /// Batches in a row that have one size.
     pub sizes_every: usize,
-    /// The first epoch, counted from 0, without mosaics: what YOLOv8 calls `close_mosaic = 10` is 90 of 100 epochs. Left out,
-    /// all epochs have them.
+    /// The first epoch, counted from 0, without mosaics and without pasted objects: what YOLOv8 calls `close_mosaic = 10` is 90 of
+    /// 100 epochs. Left out, all epochs have them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mosaic_until: Option<usize>,
 }

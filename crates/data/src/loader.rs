@@ -220,7 +220,7 @@ impl Plan {
             None => Cow::Borrowed(&self.pipeline),
         };
         if batching.mosaic_until.is_some_and(|end| epoch >= end) {
-            pipeline = Cow::Owned(pipeline.without_mosaics());
+            pipeline = Cow::Owned(pipeline.of_whole_images());
         }
         let mut batch =
             Prepared { pixels: Vec::new(), size: [0, 0], truths: Vec::new(), indices: Vec::new() };

@@ -10,7 +10,7 @@ use serde::Deserialize;
 type Embedded = (&'static str, &'static str, Option<&'static str>);
 
 /// What every build knows, so that the installed binary needs no folder `datasets/`.
-const EMBEDDED: [Embedded; 9] = [
+const EMBEDDED: [Embedded; 10] = [
     ("bccd", include_str!("../../../datasets/bccd/manifest.toml"), None),
     (
         "camvid",
@@ -40,6 +40,11 @@ const EMBEDDED: [Embedded; 9] = [
         Some(include_str!("../../../datasets/imagenet/classes.txt")),
     ),
     ("mnist", include_str!("../../../datasets/mnist/manifest.toml"), None),
+    (
+        "voc",
+        include_str!("../../../datasets/voc/manifest.toml"),
+        Some(include_str!("../../../datasets/voc/classes.txt")),
+    ),
 ];
 
 /// What a manifest without its class names should do.
@@ -224,6 +229,7 @@ mod tests {
             ("coco", 0, &[("train2017", 118_287), ("val2017", 5_000)], 80),
             ("bccd", 0, &[("train", 205), ("val", 87), ("trainval", 292), ("test", 72)], 3),
             ("camvid", 0, &[("train", 367), ("val", 101), ("test", 233)], 11),
+            ("voc", 0, &[("trainval", 16_551), ("test", 4_952)], 20),
         ];
         assert_eq!(rows.len(), EMBEDDED.len());
         for (name, files, splits, classes) in rows {
@@ -300,7 +306,8 @@ mod tests {
                 "coco128",
                 "fashion-mnist",
                 "imagenet",
-                "mnist"
+                "mnist",
+                "voc"
             ]
         );
     }

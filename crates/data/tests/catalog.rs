@@ -123,7 +123,7 @@ fn what_cannot_be_opened_is_one_line_that_says_what_to_do() {
         ("fashon-mnist", "no data set `fashon-mnist`; did you mean `fashion-mnist`?"),
         (
             "photographs-of-mine",
-            "known are bccd, camvid, cifar10, cifar100, coco, coco128, fashion-mnist, hollow, imagenet, mnist, shapes",
+            "known are bccd, camvid, cifar10, cifar100, coco, coco128, fashion-mnist, hollow, imagenet, mnist, shapes, voc",
         ),
         ("mnist", "data set `mnist` is not here; run `kiln data fetch mnist`"),
         ("imagenet", "data set `imagenet` is not here; register at image-net.org"),
@@ -166,6 +166,7 @@ fn the_list_has_what_is_there_what_could_be_and_what_is_broken() {
         ("mnist", false, 70_000, false),
         ("pets", true, 2, false),
         ("shapes", true, 22_000, false),
+        ("voc", false, 21_503, false),
     ];
     assert_eq!(rows, expected);
     let of = |name: &str| listed.iter().find(|row| row.name == name).unwrap();

@@ -114,3 +114,15 @@ fn mosaics_are_a_function_of_seed_epoch_and_image_and_end_when_they_are_told_to(
     // Four images have an object each; from the third epoch on there is one image.
     assert_eq!([most(0), most(2), most(3), most(9)], [4, 4, 1, 1]);
 }
+
+#[test]
+fn pasting_ends_with_the_mosaics() {
+    let transforms =
+        ["name = 'copy-paste'\nprobability = 1\nscale = [0.2, 0.4]", "name = 'letterbox'\nsize = 64"];
+    let batching = Batching { mosaic_until: Some(3), ..Batching::default() };
+    let most = |epoch: usize| {
+        let truths = painted(&transforms, &batching, 2, epoch).into_iter().flat_map(|(truths, ..)| truths);
+        truths.map(|truth| truth.objects.len()).max().unwrap()
+    };
+    assert_eq!([most(0), most(2), most(3)], [2, 2, 1]);
+}

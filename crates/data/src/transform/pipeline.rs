@@ -181,11 +181,13 @@ impl Pipeline {
         pipeline
     }
 
-    /// This pipeline with a letterbox in place of every mosaic.
-    pub fn without_mosaics(&self) -> Self {
+    /// This pipeline with a letterbox in place of every mosaic, and nothing pasted.
+    pub fn of_whole_images(&self) -> Self {
         let mut pipeline = self.clone();
         for transform in &mut pipeline.transforms {
-            if let Transform::Mosaic { probability, .. } = transform {
+            if let Transform::Mosaic { probability, .. } | Transform::CopyPaste { probability, .. } =
+                transform
+            {
                 *probability = 0.0;
             }
         }

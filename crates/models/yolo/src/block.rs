@@ -290,6 +290,35 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_folded_normalization_changes_nothing() {
+        let device = Device::flex();
+        device.seed(7);
+        for (activation, channels, kernel, stride) in [
+            (Activation::Leaky, [3, 32], 3, 1),
+            (Activation::Mish, [32, 64], 3, 2),
+            (Activation::Silu, [3, 16], 3, 2),
+            (Activation::Silu, [64, 48], 1, 1),
+        ] {
+            let learning = device.clone().autodiff();
+            let mut block = ConvNorm::new(channels, kernel, stride, activation, &learning);
+            let random = |dims: [usize; 4], mean, deviation, device: &Device| {
+                Tensor::<4>::random(dims, Distribution::Normal(mean, deviation), device)
+            };
+            // A hundred steps move the running statistics all the way to those of these images.
+            let images = random([8, channels[0], 16, 16], 0.5, 2.0, &learning);
+            (0..100).for_each(|_| drop(block.forward(images.clone())));
+            block.bn.gamma = block.bn.gamma.map(|gamma| gamma * 1.7);
+            block.bn.beta = block.bn.beta.map(|beta| beta - 0.3);
+            let block = block.valid();
+            let x = random([2, channels[0], 33, 20], 0.5, 2.0, &device);
+            let apart = activation.forward(block.bn.forward(block.conv.forward(x.clone())));
+            let largest: f32 = apart.clone().abs().max().into_scalar();
+            let difference: f32 = (block.forward(x) - apart).abs().max().into_scalar();
+            assert!(difference <= 1e-5 * largest, "{activation:?}: {difference} of {largest}");
+        }
+    }
+
+    #[test]
     fn the_fast_pyramid_is_the_pyramid_of_5_9_and_13() {
         let x = Tensor::<4>::random([2, 3, 20, 17], Distribution::Default, &Device::flex());
         // The pyramid puts the map itself last, the cascade first.
