@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::prelude::*;
 use burn::tensor::activation::softmax;
-use kiln_core::{Batches, ClassProbability, Detection, LabelMap, Network, Result, Score, Task, Truth};
+use kiln_core::{Batches, ClassProbability, Detection, LabelMap, Result, Score, Task, Truth};
 use kiln_data::{Dataset, Loader, LoaderOptions, Pipeline, Sample};
 use kiln_tasks::{
     ClassificationScore, DetectionScore, ObjectDetection, SegmentationScore, label_maps, true_labels,
 };
-use kiln_zoo::{Model, Output};
+use kiln_zoo::Output;
 
 use crate::goal::{Goal, GoalScore};
 
@@ -96,7 +96,7 @@ impl Evaluation {
     }
 }
 
-/// Runs a model, in evaluation mode, over a split; `progress` hears of the images done.
+/// Shows a split to a model, which answers by `forward`; `progress` hears of the images done.
 ///
 /// Boxes are compared in the pixels of the images as they are in the split; where the pipeline does more to an image than a
 /// letterbox or a resize, in the pixels that it makes, as labels are.
@@ -104,7 +104,7 @@ impl Evaluation {
 /// # Errors
 /// An image that cannot be read; images that make no batch.
 pub fn evaluate(
-    model: &Model,
+    forward: impl Fn(Tensor<4>) -> Output,
     goal: &Goal,
     (images, pipeline): (Arc<dyn Dataset>, Pipeline),
     options: LoaderOptions,
@@ -122,7 +122,7 @@ pub fn evaluate(
     };
     for batch in batches.epoch(0, 0) {
         let batch = batch?;
-        match (&mut evaluation, goal, model.forward(batch.images.clone())) {
+        match (&mut evaluation, goal, forward(batch.images.clone())) {
             (Evaluation::Classes { score, named }, _, Output::Logits(logits)) => {
                 for (at, classes) in most_probable(logits.main.clone(), 1).into_iter().enumerate() {
                     let ClassProbability { class, probability } = classes[0];

@@ -10,6 +10,7 @@ pub mod evaluation;
 pub mod experiment;
 pub mod goal;
 pub mod label_report;
+pub mod labelling;
 pub mod machine;
 pub mod report;
 pub mod run;

@@ -5,8 +5,6 @@
 #[allow(dead_code)]
 mod kiln;
 
-use std::path::{Path, PathBuf};
-
 use kiln::Kiln;
 use serde_json::Value;
 
@@ -117,19 +115,9 @@ fn what_does_not_fit_a_detector_is_one_line() {
     }
 }
 
-/// `shared/data`, if it is here.
-fn shared() -> Option<PathBuf> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let found = here.ancestors().map(|folder| folder.join("shared/data")).find(|place| place.is_dir());
-    if found.is_none() {
-        println!("skipped: shared/data is not there");
-    }
-    found
-}
-
 #[test]
 fn published_yolov5n_finds_what_the_reference_finds() {
-    let Some(shared) = shared() else { return };
+    let Some(shared) = kiln::shared_data() else { return };
     let kiln = Kiln::new();
     let weights = shared.join("weights/yolov5n");
     let text = std::fs::read_to_string(weights.join("reference.json")).unwrap();

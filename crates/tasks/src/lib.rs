@@ -21,7 +21,7 @@ pub use detection::{
 pub use detection_score::DetectionScore;
 pub use loss::ClassificationLoss;
 pub use segmentation::{
-    BoundaryScore, LabelCounts, Labels, SegmentationLoss, SegmentationScore, SemanticSegmentation,
+    BoundaryScore, DenseCrf, LabelCounts, Labels, SegmentationLoss, SegmentationScore, SemanticSegmentation,
     WeightedLoss, boundary_f, label_maps, true_labels,
 };
 pub use suppression::{Kept, Suppression};

@@ -143,6 +143,31 @@ impl StateDict {
         if self.tensors.contains_key(&ours) { name.to_string() } else { ours }
     }
 
+    /// A classifier's weights under the names that they have where a segmenter stands on it, as far as that has them: a ResNet's as
+    /// `backbone.`, VGG's linear layers as the convolutions `fc6` and `fc7` with the same numbers.
+    pub(crate) fn into_backbone(mut self, expected: &BTreeMap<String, Vec<usize>>) -> Self {
+        let count = |shape: &[usize]| shape.iter().product::<usize>();
+        let strange: Vec<String> =
+            self.tensors.keys().filter(|name| !expected.contains_key(*name)).cloned().collect();
+        for name in strange {
+            let names = [
+                format!("backbone.{name}"),
+                name.replace("classifier.0.", "fc6."),
+                name.replace("classifier.3.", "fc7."),
+            ];
+            let ours = names.into_iter().find_map(|ours| expected.get(&ours).map(|shape| (ours, shape)));
+            let Some((ours, shape)) = ours.filter(|(ours, _)| !self.tensors.contains_key(ours)) else {
+                continue;
+            };
+            if self.tensors.get(&name).is_some_and(|(theirs, _)| count(theirs) == count(shape))
+                && let Some((_, values)) = self.tensors.remove(&name)
+            {
+                self.tensors.insert(ours, (shape.clone(), values));
+            }
+        }
+        self
+    }
+
     pub(crate) fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
         self.tensors.iter().map(|(name, (shape, _))| (name.clone(), shape.clone())).collect()
     }

@@ -38,7 +38,8 @@ fn expected<M: Module>(network: &M, entry: &Entry, dict: &StateDict) -> BTreeMap
     shapes
 }
 
-/// Fills a model with what fits of a weight file; the rest of the model keeps its fresh weights. Says what did not fit.
+/// Fills a model with what fits of a weight file; the rest of the model keeps its fresh weights. Says what did not fit. A segmenter
+/// takes of a classifier's file what it stands on.
 ///
 /// # Errors
 /// Nothing fits.
@@ -49,8 +50,9 @@ pub fn load_partial<M: Module>(
     file: &Path,
 ) -> Result<(M, Misfit)> {
     let dict = dict.of_darknet(&network, true, file)?.renamed(entry);
-    let mut dict = dict.without_anchors(entry, file)?;
+    let dict = dict.without_anchors(entry, file)?;
     let expected = expected(&network, entry, &dict);
+    let mut dict = dict.into_backbone(&expected);
     let misfit = Misfit::of(&expected, &dict.shapes());
     dict.tensors.retain(|name, (shape, _)| expected.get(name) == Some(shape));
     if dict.tensors.is_empty() {

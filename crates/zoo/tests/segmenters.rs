@@ -15,7 +15,7 @@ use kiln_pspnet::PspNetConfig;
 use kiln_resnet::Depth;
 use kiln_segnet::SegNetConfig;
 use kiln_unet::{Borders, UNetConfig};
-use kiln_zoo::{Kind, REGISTRY, StateDict, find, load, save};
+use kiln_zoo::{Kind, REGISTRY, StateDict, find, load, load_partial, save};
 
 const CLASSES: usize = 3;
 
@@ -199,4 +199,41 @@ fn every_segmenter_takes_the_images_it_was_published_for() {
             assert_eq!(format!("{:.3}", counted.unwrap() as f64 / 1e9), format!("{billions:.3}"), "{name}");
         }
     }
+}
+
+#[test]
+fn a_segmenter_takes_what_it_stands_on_of_a_classifiers_file() {
+    let (device, folder) = (Device::flex(), tempfile::tempdir().unwrap());
+    let file = folder.path().join("classifier.safetensors");
+    // A ResNet's weights have `backbone.` before their names, and its linear layer has no place.
+    let resnet = find("resnet18").unwrap();
+    save(&resnet.init(1000, &device), None, &file).unwrap();
+    let theirs = StateDict::read(&file).unwrap();
+    let entry = find("deeplabv3plus_resnet18").unwrap();
+    let (network, misfit) =
+        load_partial(entry.model(CLASSES, &device), entry, theirs.clone(), &file).unwrap();
+    assert_eq!(misfit.unused, ["fc.bias", "fc.weight"]);
+    assert!(misfit.missing.iter().all(|(name, _)| name.starts_with("classifier.")), "{misfit}");
+    save(&network, None, &file).unwrap();
+    let ours = StateDict::read(&file).unwrap();
+    for (name, tensor) in theirs.tensors.iter().filter(|(name, _)| !name.starts_with("fc.")) {
+        assert!(ours.tensors[&format!("backbone.{name}")] == *tensor, "{name}");
+    }
+
+    // VGG's linear layers are convolutions here, of the same numbers in the same order.
+    let entry = find("fcn32s_vgg16").unwrap().narrowed(8).unwrap();
+    save(&entry.model(CLASSES, &device), None, &file).unwrap();
+    let convolutions = StateDict::read(&file).unwrap();
+    let mut vgg = convolutions.clone();
+    for (ours, theirs, shape) in [
+        ("fc6.weight", "classifier.0.weight", vec![512, 64 * 49]),
+        ("fc7.weight", "classifier.3.weight", vec![512, 512]),
+    ] {
+        let (_, values) = vgg.tensors.remove(ours).unwrap();
+        vgg.tensors.insert(theirs.to_string(), (shape, values));
+    }
+    let (network, misfit) = load_partial(entry.model(CLASSES, &device), &entry, vgg, &file).unwrap();
+    assert!(misfit.is_empty(), "{misfit}");
+    save(&network, None, &file).unwrap();
+    assert!(StateDict::read(&file).unwrap().tensors == convolutions.tensors);
 }

@@ -1,5 +1,6 @@
 //! Transforms in a row, then numbers for a network.
 
+use burn::tensor::Tensor;
 use image::{Rgb, RgbImage};
 use kiln_core::{Error, Letterbox, Result, Truth};
 use rand::RngExt;
@@ -212,6 +213,19 @@ impl Pipeline {
             numbers.extend(image.as_raw().chunks_exact(3).map(|pixel| values[usize::from(pixel[c])]));
         }
         numbers
+    }
+
+    /// The colours of a batch's pixels, 0 to 255: what [`Pipeline::normalize`] did, undone.
+    ///
+    /// # Shapes
+    /// `[batch, 3, height, width]` to the same
+    pub fn colours(&self, images: Tensor<4>) -> Tensor<4> {
+        let ends = |of: fn(&[f32]) -> f32| {
+            let values = [0, 1, 2].map(|c| of(&self.normalized[c]));
+            Tensor::<1>::from_floats(values, &images.device()).reshape([1, 3, 1, 1])
+        };
+        let (black, range) = (ends(|values| values[0]), ends(|values| values[255] - values[0]));
+        (images.clone() - black) / range * 255.0
     }
 
     /// The picture of an image's numbers, as near as bytes come: what [`Pipeline::normalize`] did, undone.

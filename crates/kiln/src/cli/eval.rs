@@ -10,6 +10,7 @@ use kiln_tasks::{ClassificationScore, DetectionScore, SegmentationScore};
 use kiln_zoo::{Entry, Kind, Model, StateDict};
 use serde_json::{Map, Value, json};
 
+use super::labelling::LabellingArgs;
 use super::network::{Loaded, NetworkArgs};
 use super::output::{Output, table, thousands, write};
 use super::shown::{ShownArgs, only_for};
@@ -37,6 +38,8 @@ pub struct Args {
     split: Option<String>,
     #[command(flatten)]
     shown: ShownArgs,
+    #[command(flatten)]
+    labelling: LabellingArgs,
     /// The average precision of each class too; of a segmenter the intersection over union
     #[arg(long)]
     per_class: bool,
@@ -87,12 +90,14 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
         Goal::Segmentation(_) => 1,
     };
     args.shown.check_none(entry)?;
+    let labelling = args.labelling.labelling(entry)?;
     only_for(Kind::Detector, entry, &[("--results", args.results.is_some())])?;
     let batch_size = args.batch_size.unwrap_or(usual);
     let options = LoaderOptions::in_order(batch_size.into(), OnCorrupt::Error);
     let bar = bar(images.0.len() as u64, "{bar:24} {pos}/{len} images  {per_sec}  {eta} left");
     let seen = |done| bar.set_position(done as u64);
-    let evaluation = evaluate(model, goal, images.clone(), options, &device, seen)?;
+    let forward = |batch| labelling.forward(model, batch, &images.1);
+    let evaluation = evaluate(forward, goal, images.clone(), options, &device, seen)?;
     bar.finish_and_clear();
     if let (Some(file), Evaluation::Objects { found, .. }) = (&args.results, &evaluation) {
         let images = found.iter().map(|one| (images.0.origin(one.index), one.index, &one.detections[..]));

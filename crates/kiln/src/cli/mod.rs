@@ -7,6 +7,7 @@ mod batch_trial;
 mod data;
 mod eval;
 mod explain;
+mod labelling;
 mod lr_find;
 mod models;
 mod network;

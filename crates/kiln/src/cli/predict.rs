@@ -12,11 +12,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use image::RgbImage;
-use kiln_core::{Batches, Error, Network, Result};
+use kiln_core::{Batches, Error, Result};
 use kiln_data::{Loader, LoaderOptions, OnCorrupt};
 use kiln_zoo::{Kind, Output as Said};
 use serde_json::{Value, json};
 
+use super::labelling::LabellingArgs;
 use super::network::{Loaded, NetworkArgs};
 use super::output::Output;
 use super::shown::ShownArgs;
@@ -46,6 +47,8 @@ pub struct Args {
     classes: Vec<String>,
     #[command(flatten)]
     shown: ShownArgs,
+    #[command(flatten)]
+    labelling: LabellingArgs,
     /// Draw every image with what it shows into this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -120,15 +123,16 @@ pub fn run(mut args: Args, output: &Output) -> Result<ExitCode> {
             (Box::new(objects::Finder::new(&args, &entry, &preprocessing, &pipeline, sizes)?), 8)
         }
     };
+    let labelling = args.labelling.labelling(&entry)?;
     let batch_size = args.batch_size.unwrap_or(usual).into();
     let options = LoaderOptions::in_order(batch_size, OnCorrupt::Skip);
-    let loader = Loader::new(photographs.clone(), pipeline, options, device)?;
+    let loader = Loader::new(photographs.clone(), pipeline.clone(), options, device)?;
 
     let bar = bar(photographs.files().len() as u64, "{bar:24} {pos}/{len} images  {per_sec}  {eta} left");
     let (mut read, mut objects) = (0, Vec::new());
     for batch in loader.epoch(0, 0) {
         let batch = batch?;
-        let spoken = speaker.say(network.forward(batch.images), &batch.indices);
+        let spoken = speaker.say(labelling.forward(&network, batch.images, &pipeline), &batch.indices);
         for (index, Spoken { lines, things: (key, things), draw }) in batch.indices.iter().zip(spoken) {
             let file = &photographs.files()[*index];
             let drawing = drawings.as_mut().map(|drawings| drawings.add(file, draw)).transpose()?;

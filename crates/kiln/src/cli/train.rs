@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use kiln_core::{Error, Result, learnable_parameters};
+use kiln_core::{Error, Network, Result, learnable_parameters};
 use kiln_data::{Loader, Roots};
 use kiln_train::{EpochSummary, Fit, Log, MetricsFiles, Observer, Outcome, TensorBoard, Trainer};
 use kiln_zoo::{Model, StateDict};
@@ -121,7 +121,7 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
         let network = prepared.entry.model(classes, device);
         let network = kiln_zoo::load(network, &prepared.entry, StateDict::read(&file)?, &file)?;
         let (images, options) = (prepared.test.clone(), opening.test_options());
-        let evaluation = evaluate(&network, &goal, images, options, device, |_| ())?;
+        let evaluation = evaluate(|batch| network.forward(batch), &goal, images, options, device, |_| ())?;
         let tiles = [
             ("Best epoch", format!("{} of {}", best.epoch, fit.history.len())),
             ("Parameters", parameters),

@@ -94,7 +94,7 @@ pub fn section(confusion: &Confusion, subject: Subject) -> String {
     text.push_str(&key());
     let meaning = match subject {
         Subject::Images => "A row is a true class, a column what its images were taken for.",
-        Subject::Pixels => "A row is a true class, a column what its pixels were taken for.",
+        Subject::Pixels => "A row is a true class, a column what its pixels were taken for, in percent.",
         Subject::Objects => {
             "A row is a true class, a column what its objects were taken for. The last column has objects that were not found, \
              the last row what was found where there is no object."
@@ -218,7 +218,11 @@ fn cells(text: &mut String, confusion: &Confusion, subject: Subject, [gutter, ce
                 cell - 1.5
             );
             if classes <= COUNTED {
-                let digits = count.to_string();
+                let digits = match subject {
+                    // Millions have no room, and shares are what is compared.
+                    Subject::Pixels => format!("{:.1}", 100.0 * confusion.share(truth, predicted)),
+                    Subject::Images | Subject::Objects => count.to_string(),
+                };
                 let font = (1.55 * cell / digits.len() as f64).min(0.37 * cell);
                 let ink = if strength > 0.55 { " on" } else { "" };
                 let _ = write!(

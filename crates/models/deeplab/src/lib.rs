@@ -12,8 +12,8 @@
 //! - [`DeepLabV3Plus`]: *Encoder-decoder with atrous separable convolution for semantic image segmentation*, 2018,
 //!   <https://arxiv.org/abs/1802.02611>, on a ResNet, with dense convolutions.
 //!
-//! The random fields of the first two come after the networks and are not here. Nor are v2's three scales at once and v3's
-//! rates that differ within the last stage.
+//! The random field of the first two comes after the networks: `kiln_tasks::DenseCrf`, `kiln predict --crf`. v2's three scales at once,
+//! of which the largest score counts, and v3's rates that differ within the last stage are not here.
 
 mod aspp;
 mod v2;

@@ -2,7 +2,9 @@
 
 mod balance;
 mod boundary;
+mod crf;
 mod labels;
+mod lattice;
 mod loss;
 #[cfg(test)]
 mod loss_tests;
@@ -14,6 +16,7 @@ use kiln_core::{Batch, LabelLogits, Losses, Task};
 
 pub use balance::LabelCounts;
 pub use boundary::{BoundaryScore, boundary_f};
+pub use crf::DenseCrf;
 pub use labels::Labels;
 pub use loss::{SegmentationLoss, WeightedLoss};
 pub use score::{SegmentationScore, label_maps, true_labels};
