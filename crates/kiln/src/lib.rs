@@ -11,6 +11,7 @@ pub mod experiment;
 pub mod goal;
 pub mod label_report;
 pub mod machine;
+pub mod recorded;
 pub mod report;
 pub mod run;
 pub mod watch;
