@@ -82,7 +82,7 @@ impl Graph {
         if captured.graph.operations.iter().any(|operation| operation.outputs().any(shrunk)) {
             return Err(Error::input("a tensor shrinks to nothing on the way"));
         }
-        let weights = weights.found;
+        let Weights { found: weights, modules, .. } = weights;
         let ours: HashSet<TensorId> = weights.iter().filter_map(|weight| weight.tensor).collect();
         let boundary = |id: &TensorId| *id == input || ours.contains(id);
         let (operations, outputs) = without_copies(captured.graph.operations, outputs);
@@ -93,7 +93,7 @@ impl Graph {
             captured.values.into_iter().filter(|(id, _)| used.contains(id) && !ours.contains(id)).collect();
         let mut nodes = node::nodes(operations, input, &weights, &outputs);
         name::give(&mut nodes, &weights);
-        Ok(Self { images, input, nodes, outputs, weights, constants })
+        Ok(Self { images, input, nodes, outputs, weights, modules, constants })
     }
 }
 
@@ -194,11 +194,21 @@ impl ModuleVisitor for Frozen {
 #[derive(Default)]
 struct Weights {
     path: Vec<Option<String>>,
+    modules: BTreeMap<String, String>,
     found: Vec<Weight>,
+}
+
+impl Weights {
+    fn path(&self) -> String {
+        self.path.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(".")
+    }
 }
 
 impl ModuleVisitor for Weights {
     fn enter_module(&mut self, name: &str, container: &str) {
+        if let Some(kind) = container.strip_prefix("Struct:") {
+            self.modules.insert(self.path(), kind.to_string());
+        }
         // An enum's variants have no name in weight files.
         self.path.push((!container.starts_with("Enum:")).then(|| name.to_string()));
     }
@@ -206,10 +216,12 @@ impl ModuleVisitor for Weights {
         self.path.pop();
     }
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let path: Vec<&str> = self.path.iter().flatten().map(String::as_str).collect();
-        let is_state = path.last().is_some_and(|name| name.starts_with("running_"));
+        let is_state = self
+            .path
+            .last()
+            .is_some_and(|name| name.as_deref().is_some_and(|name| name.starts_with("running_")));
         self.found.push(Weight {
-            name: path.join("."),
+            name: self.path(),
             shape: param.lazy_shape().to_vec(),
             role: if is_state { Role::Buffer } else { Role::Trainable },
             // One that no operation has asked for has no value.

@@ -19,6 +19,8 @@ pub struct Graph {
     pub outputs: Vec<Output>,
     /// Every parameter and running statistic of the module, whether a node uses it or not.
     pub weights: Vec<Weight>,
+    /// The types of the module's parts, by their paths.
+    pub modules: BTreeMap<String, String>,
     /// Numbers that the module makes while it runs.
     pub constants: BTreeMap<TensorId, TensorData>,
 }
@@ -81,6 +83,11 @@ pub struct Node {
 }
 
 impl Weight {
+    /// Whether it was learned, and not counted.
+    pub fn is_parameter(&self) -> bool {
+        self.role != Role::Buffer
+    }
+
     /// Numbers in it.
     pub fn count(&self) -> u64 {
         product(&self.shape)

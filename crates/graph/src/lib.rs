@@ -5,11 +5,16 @@
 
 mod capture;
 mod cost;
+mod draw;
 mod field;
 mod graph;
+mod memory;
 mod name;
 mod node;
+mod summary;
 
 pub use cost::Cost;
 pub use field::{Field, Pixels, Side};
 pub use graph::{Graph, Node, Output, Role, Weight};
+pub use memory::Memory;
+pub use summary::Row;

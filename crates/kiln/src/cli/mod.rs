@@ -18,6 +18,7 @@ mod predict;
 mod race;
 mod score;
 mod shown;
+mod summary;
 mod train;
 mod view;
 mod watch;
@@ -62,6 +63,7 @@ enum Verb {
     Eval(eval::Args),
     Predict(predict::Args),
     Models(models::Args),
+    Summary(summary::Args),
     Parity(parity::Args),
     Score(score::Args),
     #[command(subcommand)]
@@ -108,6 +110,7 @@ fn run(verb: Verb, output: &Output) -> Result<ExitCode> {
         Verb::Eval(args) => eval::run(args, &roots, output),
         Verb::Predict(args) => predict::run(args, output),
         Verb::Models(args) => models::run(args, output),
+        Verb::Summary(args) => summary::run(args, &roots, output),
         Verb::Parity(args) => parity::run(args, output),
         Verb::Score(args) => score::run(args, output),
         Verb::Explain(topic) => explain::run(topic, &roots, output),
