@@ -8,13 +8,18 @@ mod cost;
 mod draw;
 mod field;
 mod graph;
+mod look;
 mod memory;
 mod name;
 mod node;
+mod onnx;
+mod run;
 mod summary;
 
 pub use cost::Cost;
 pub use field::{Field, Pixels, Side};
 pub use graph::{Graph, Node, Output, Role, Weight};
+pub use look::Heat;
 pub use memory::Memory;
+pub use run::{Value, Weights};
 pub use summary::Row;

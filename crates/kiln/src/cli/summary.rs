@@ -1,18 +1,15 @@
 //! `kiln summary`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use kiln_core::Result;
 use kiln_data::Roots;
 use kiln_graph::{Cost, Field, Graph, Memory, Role, Row};
-use kiln_zoo::{Entry, StateDict};
 use serde_json::{Value, json};
 
 use super::output::{Output, table, thousands, write};
-use crate::experiment::{Prepared, Source, takes};
-use crate::recorded;
-use crate::run::RunFolder;
+use super::subject::Subject;
 
 /// Say what a model is made of: layers, shapes, parameters, costs, what each layer sees of the image
 ///
@@ -39,65 +36,15 @@ pub struct Args {
 
 /// The images that are asked about; a batch is of one if it is not said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Size {
-    batch: usize,
-    sides: [usize; 2],
-}
-
-/// A model and the images that it is made for.
-pub struct Chosen {
-    /// Its row in the registry.
-    pub entry: Entry,
-    /// Classes it tells apart.
-    pub classes: usize,
+pub struct Size {
+    /// Images.
+    pub batch: usize,
     /// Height and width.
     pub sides: [usize; 2],
 }
 
-impl Chosen {
-    /// What a name of the registry, a cfg, an experiment file or a run's folder stands for.
-    ///
-    /// # Errors
-    /// It stands for nothing.
-    pub fn of(named: &str, roots: &Roots) -> Result<Self> {
-        let path = Path::new(named);
-        if path.is_dir() {
-            let run = RunFolder::open(path)?;
-            let prepared = Prepared::new(&Source::read(&run.file("resolved.json"))?, roots)?;
-            let chosen = Self::of_experiment(prepared);
-            let best = run.file("best.safetensors");
-            let said = best.exists().then(|| StateDict::read(&best)).transpose()?;
-            let size = said.and_then(|said| said.preprocessing).map(|said| [said.size; 2]);
-            return Ok(Self { sides: size.unwrap_or(chosen.sides), ..chosen });
-        }
-        if path.extension().is_some_and(|extension| extension == "toml" || extension == "json") {
-            return Ok(Self::of_experiment(Prepared::new(&Source::read(path)?, roots)?));
-        }
-        let entry = kiln_zoo::find_or_read(named)?;
-        let [_, _, height, width] = entry.input();
-        Ok(Self { classes: entry.num_classes(), sides: [height, width], entry })
-    }
-
-    fn of_experiment(prepared: Prepared) -> Self {
-        let [_, _, height, width] = prepared.entry.input();
-        let (_, pipeline) = &prepared.test;
-        let sides = pipeline.fixed_output_size().unwrap_or([height, width]);
-        Self { classes: prepared.classes.len(), sides, entry: prepared.entry }
-    }
-
-    /// The graph of the model with fresh weights.
-    ///
-    /// # Errors
-    /// It takes no such images.
-    pub fn graph(&self, batch: usize) -> Result<Graph> {
-        takes(&self.entry, self.classes, self.sides, false)?;
-        let [height, width] = self.sides;
-        recorded::fresh(&self.entry, self.classes, [batch, 3, height, width], false)
-    }
-}
-
 pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
-    let mut chosen = Chosen::of(&args.model, roots)?;
+    let mut chosen = Subject::of(&args.model, None, roots)?;
     let batch = args.input.map_or(1, |size| size.batch);
     chosen.sides = args.input.map_or(chosen.sides, |size| size.sides);
     chosen.classes = args.num_classes.map_or(chosen.classes, |classes| classes as usize);
@@ -257,7 +204,7 @@ fn ending(text: &str, most: usize) -> String {
 }
 
 /// `224`, `224x320` or `8x3x224x224`.
-fn size(text: &str) -> Result<Size, String> {
+pub fn size(text: &str) -> Result<Size, String> {
     let sides: Result<Vec<usize>, _> = text.split('x').map(|side| side.trim().parse()).collect();
     let size = match sides.as_deref() {
         Ok([side]) => Size { batch: 1, sides: [*side; 2] },
