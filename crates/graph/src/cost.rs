@@ -1,96 +1,231 @@
-//! What a network costs.
+//! What a node costs, in the units that people count in.
+//!
+//! A multiply-accumulate operation (MAC) is a multiplication and the addition behind it, and only convolutions, linear layers and
+//! products of matrices have them. A floating-point operation (FLOP) is one addition, multiplication, division, comparison
+//! or elementary function of one number, wherever it is: a MAC is two. What others print as "FLOPs" is one or the other, with
+//! additions of their own: [`Cost`] has a field for each.
 
-use burn::prelude::*;
-use burn_ir::{FloatOperationIr, ModuleOperationIr, OperationIr, TensorIr};
-use kiln_core::{Error, Result};
+use std::iter::Sum;
+use std::ops::Add;
 
-/// Multiply-accumulate operations of what `run` computes on the device it is given.
-///
-/// Convolutions and matrix products count, as in torchvision's tables; biases, normalizations, activations and pools do
-/// not. A multiplication and the addition behind it are one.
-///
-/// # Errors
-/// A tensor that has shrunk to nothing on the way: the images are too small. Another capture that is not finished.
-pub fn macs<T>(run: impl FnOnce(&Device) -> T) -> Result<u64> {
-    let recorder = Device::capture();
-    let captured = recorder.capture_scope(|scope| {
-        run(&recorder);
-        scope.complete([], [])
-    });
-    let graph = captured.map_err(|why| Error::failure(format!("the graph cannot be recorded: {why}")))?.graph;
-    // A kernel that is larger than its input leaves no pixel, or as many as an underflow makes of it.
-    let shrunk = |tensor: &TensorIr| dims(tensor).iter().any(|side| *side == 0 || *side > MOST);
-    match graph.operations.iter().any(|operation| operation.outputs().any(shrunk)) {
-        true => Err(Error::input("a tensor shrinks to nothing on the way")),
-        false => Ok(graph.operations.iter().map(cost).sum()),
+use burn_ir::{
+    ActivationOperationIr as Activation, BaseOperationIr as Base, FloatOperationIr as Float,
+    InterpolateModeIr as Mode, ModuleOperationIr as Module, NumericOperationIr as Numeric, OperationIr,
+    TensorIr,
+};
+
+use crate::graph::{Graph, Node, product};
+
+/// What something costs, each field in its own unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// Multiply-accumulate operations of convolutions, linear layers and products of matrices: the number in torchvision's
+    /// tables.
+    pub macs: u64,
+    /// Floating-point operations of everything.
+    pub flops: u64,
+    /// What fvcore's `FlopCountAnalysis` prints: MACs; and of a normalization two a value, of an adaptive average pool its
+    /// inputs, of bilinear resizing four an output, of nearest one.
+    pub fvcore: u64,
+    /// What thop's `profile` prints: MACs, a transposed convolution's counted at its outputs; of a normalization four a value, of
+    /// an average pool its outputs, of an adaptive one its inputs too.
+    pub thop: u64,
+    /// What ptflops prints: MACs; a bias one an output, a normalization two a value, resizing and most activations one an output;
+    /// and, as of 0.7.5, twice what a ReLU and a pool read, once for the module and once for the function it calls.
+    pub ptflops: u64,
+    /// What Darknet prints, which it calls BFLOPs and divides by 10^9: two a MAC of a convolution or linear layer.
+    pub darknet: u64,
+    /// Whether every operation is known. One that is not counts nothing.
+    pub complete: bool,
+}
+
+impl Cost {
+    /// Of nothing.
+    pub const NONE: Self =
+        Self { macs: 0, flops: 0, fvcore: 0, thop: 0, ptflops: 0, darknet: 0, complete: true };
+
+    /// So much in every tool's count.
+    fn alike(macs: u64) -> Self {
+        Self {
+            macs,
+            flops: 2 * macs,
+            fvcore: macs,
+            thop: macs,
+            ptflops: macs,
+            darknet: 2 * macs,
+            complete: true,
+        }
+    }
+
+    /// No MACs.
+    fn flops(flops: u64) -> Self {
+        Self { flops, ..Self::NONE }
     }
 }
 
-/// No side of a tensor that fits a memory is longer.
-const MOST: usize = 1 << 40;
+impl Add for Cost {
+    type Output = Self;
 
-fn cost(operation: &OperationIr) -> u64 {
-    match operation {
+    fn add(self, other: Self) -> Self {
+        Self {
+            macs: self.macs + other.macs,
+            flops: self.flops + other.flops,
+            fvcore: self.fvcore + other.fvcore,
+            thop: self.thop + other.thop,
+            ptflops: self.ptflops + other.ptflops,
+            darknet: self.darknet + other.darknet,
+            complete: self.complete && other.complete,
+        }
+    }
+}
+
+impl Sum for Cost {
+    fn sum<I: Iterator<Item = Self>>(costs: I) -> Self {
+        costs.fold(Self::NONE, Self::add)
+    }
+}
+
+impl Graph {
+    /// What all of it costs.
+    pub fn cost(&self) -> Cost {
+        self.nodes.iter().map(Node::cost).sum()
+    }
+}
+
+impl Node {
+    /// What it costs. What depends on weights alone costs nothing: it is computed once.
+    pub fn cost(&self) -> Cost {
+        if self.constant {
+            return Cost::NONE;
+        }
+        let unknown = Cost { complete: false, ..Cost::NONE };
+        let cost: Cost = self.operations.iter().map(|operation| of(operation).unwrap_or(unknown)).sum();
+        // A linear layer's sum with its bias is an operation of its own here.
+        let more = if matches!(self.kind.as_str(), "linear" | "silu") { product(self.shape()) } else { 0 };
+        Cost { ptflops: cost.ptflops + more, complete: cost.complete && self.known, ..cost }
+    }
+}
+
+/// What an operation costs; `None` if that is not known.
+fn of(operation: &OperationIr) -> Option<Cost> {
+    Some(match operation {
+        OperationIr::Module(operation) => return module(operation),
+        OperationIr::Float(_, Float::Matmul(matmul)) => {
+            Cost::alike(numbers(&matmul.out) * matmul.lhs.shape.last().map_or(0, |inner| *inner as u64))
+        }
+        OperationIr::Activation(operation) => match operation {
+            // A comparison each; the slope's product is a second.
+            Activation::Relu(op) => ptflops(numbers(&op.out), 2 * numbers(&op.out)),
+            Activation::LeakyRelu(op) => ptflops(2 * numbers(&op.out), numbers(&op.out)),
+            Activation::PRelu(op) => ptflops(2 * numbers(&op.out), numbers(&op.out)),
+            Activation::Gelu(op) => ptflops(5 * numbers(&op.out), numbers(&op.out)),
+            // Negation, exponential, sum, reciprocal.
+            Activation::Sigmoid(op) => Cost::flops(4 * numbers(&op.out)),
+            Activation::LogSigmoid(op) => Cost::flops(4 * numbers(&op.out)),
+            Activation::HardSigmoid(op) => Cost::flops(4 * numbers(&op.out)),
+            // Exponential, sum, division.
+            Activation::Softmax(op) => ptflops(3 * numbers(&op.out), numbers(&op.out)),
+            Activation::LogSoftmax(op) => Cost::flops(4 * numbers(&op.out)),
+            _ => return None,
+        },
+        OperationIr::Float(_, Float::Random(_)) => Cost::NONE,
+        OperationIr::NumericFloat(_, Numeric::Full(_) | Numeric::Pad(_)) => Cost::NONE,
+        OperationIr::NumericFloat(_, Numeric::MeanDim(op) | Numeric::SumDim(op) | Numeric::MaxDim(op)) => {
+            Cost::flops(numbers(&op.input))
+        }
+        OperationIr::NumericFloat(_, Numeric::SumDims(op)) => Cost::flops(numbers(&op.input)),
+        OperationIr::NumericFloat(_, Numeric::Clamp(op)) => Cost::flops(2 * numbers(&op.out)),
+        // One of each number that comes out: arithmetic and elementary functions.
+        OperationIr::NumericFloat(..) | OperationIr::Float(..) => {
+            let given: u64 = operation.outputs().map(numbers).sum();
+            Cost::flops(given)
+        }
+        OperationIr::BaseFloat(Base::MaskWhere(_) | Base::MaskFill(_)) => Cost::NONE,
+        // Numbers are moved, not computed.
+        OperationIr::BaseFloat(_) | OperationIr::BaseInt(_) | OperationIr::BaseBool(_) => Cost::NONE,
+        OperationIr::NumericInt(..) | OperationIr::Int(_) | OperationIr::Init(_) => Cost::NONE,
+        _ => return None,
+    })
+}
+
+fn module(operation: &Module) -> Option<Cost> {
+    Some(match operation {
         // Every output is a sum over the weights of its channel.
-        OperationIr::Module(ModuleOperationIr::Conv2d(conv)) => {
-            let [_, weights @ ..] = dims(&conv.weight) else { return 0 };
-            product(dims(&conv.out)) * product(weights)
+        Module::Conv2d(conv) => {
+            let macs = numbers(&conv.out) * product(conv.weight.shape.get(1..)?);
+            with_bias(Cost::alike(macs), conv.bias.is_some(), &conv.out)
         }
         // Every input is multiplied by the weights of its channel.
-        OperationIr::Module(ModuleOperationIr::ConvTranspose2d(conv)) => {
-            let [_, weights @ ..] = dims(&conv.weight) else { return 0 };
-            product(dims(&conv.x)) * product(weights)
+        Module::ConvTranspose2d(conv) => {
+            let [_, outputs, kernel @ ..] = conv.weight.shape.as_slice() else { return None };
+            let cost = Cost::alike(numbers(&conv.x) * *outputs as u64 * product(kernel));
+            let inputs = (conv.x.shape[1] / conv.options.groups) as u64;
+            let cost = Cost { thop: numbers(&conv.out) * inputs * product(kernel), ..cost };
+            with_bias(cost, conv.bias.is_some(), &conv.out)
         }
-        OperationIr::Module(ModuleOperationIr::Linear(linear)) => {
-            product(dims(&linear.out)) * dims(&linear.x).last().map_or(0, |inputs| *inputs as u64)
+        Module::Linear(linear) => {
+            let cost = Cost::alike(numbers(&linear.out) * *linear.x.shape.last()? as u64);
+            with_bias(cost, linear.bias.is_some(), &linear.out)
         }
-        OperationIr::Float(_, FloatOperationIr::Matmul(matmul)) => {
-            product(dims(&matmul.out)) * dims(&matmul.lhs).last().map_or(0, |inner| *inner as u64)
-        }
-        _ => 0,
-    }
-}
-
-fn dims(tensor: &TensorIr) -> &[usize] {
-    tensor.shape.as_slice()
-}
-
-fn product(dims: &[usize]) -> u64 {
-    dims.iter().map(|side| *side as u64).product()
-}
-
-#[cfg(test)]
-mod tests {
-    use kiln_nn::{Conv2dConfig, LinearConfig};
-
-    use super::*;
-
-    #[test]
-    fn an_image_that_shrinks_to_nothing_is_an_error() {
-        let network = |side: usize| {
-            move |device: &Device| {
-                Conv2dConfig::new([1, 1], [3, 3])
-                    .init(device)
-                    .forward(Tensor::zeros([1, 1, side, side], device))
+        // A factor and a summand: what of them depends on weights alone is computed once.
+        Module::BatchNorm(norm) => {
+            let values = numbers(&norm.x);
+            Cost {
+                flops: 2 * values,
+                fvcore: 2 * values,
+                thop: 4 * values,
+                ptflops: 2 * values,
+                ..Cost::NONE
             }
-        };
-        assert_eq!(macs(network(3)).ok(), Some(9));
-        assert!(macs(network(2)).is_err());
-    }
-
-    #[test]
-    fn convolutions_and_linear_layers_count_and_nothing_else() {
-        let cost = |groups: usize| {
-            let network = |device: &Device| {
-                let config = Conv2dConfig::new([4, 6], [3, 3]).with_stride([2, 2]).with_groups(groups);
-                let x = config.init(device).forward(Tensor::zeros([2, 4, 9, 7], device));
-                LinearConfig::new(6 * 4 * 3, 5).init(device).forward(x.flatten::<2>(1, 3))
+        }
+        Module::LayerNorm(norm) => {
+            let values = numbers(&norm.input);
+            Cost {
+                flops: 7 * values,
+                fvcore: 5 * values,
+                thop: 4 * values,
+                ptflops: 2 * values,
+                ..Cost::NONE
+            }
+        }
+        Module::MaxPool2d(pool) => {
+            ptflops(numbers(&pool.out) * product(&pool.kernel_size), 2 * numbers(&pool.x))
+        }
+        Module::MaxPool2dWithIndices(pool) => {
+            ptflops(numbers(&pool.out) * product(&pool.kernel_size), 2 * numbers(&pool.x))
+        }
+        Module::AvgPool2d(pool) => {
+            let cost = ptflops(numbers(&pool.out) * (product(&pool.kernel_size) + 1), 2 * numbers(&pool.x));
+            Cost { thop: numbers(&pool.out), ..cost }
+        }
+        Module::AvgPool1d(pool) => Cost::flops(numbers(&pool.out) * (pool.kernel_size as u64 + 1)),
+        Module::AdaptiveAvgPool2d(pool) => {
+            let (inputs, outputs) = (numbers(&pool.x), numbers(&pool.out));
+            Cost { fvcore: inputs, thop: inputs + outputs, ..ptflops(inputs + outputs, 2 * inputs) }
+        }
+        Module::Interpolate(resize) => {
+            let outputs = numbers(&resize.out);
+            // Of four neighbours.
+            let (flops, fvcore) = match resize.options.mode {
+                Mode::Nearest | Mode::NearestExact => (0, 1),
+                Mode::Bilinear => (7, 4),
+                _ => return None,
             };
-            macs(network).unwrap_or_default()
-        };
-        // Two images: 6 channels of 4x3 outputs, 4 * 3 * 3 products each; then 72 inputs times 5 outputs.
-        assert_eq!(cost(1), 2 * (6 * 4 * 3 * 36 + 72 * 5));
-        // In two groups a channel sees half of the inputs.
-        assert_eq!(cost(2), 2 * (6 * 4 * 3 * 18 + 72 * 5));
-    }
+            Cost { fvcore: fvcore * outputs, ..ptflops(flops * outputs, outputs) }
+        }
+        _ => return None,
+    })
+}
+
+fn ptflops(flops: u64, ptflops: u64) -> Cost {
+    Cost { flops, ptflops, ..Cost::NONE }
+}
+
+fn with_bias(cost: Cost, bias: bool, out: &TensorIr) -> Cost {
+    let added = if bias { numbers(out) } else { 0 };
+    Cost { flops: cost.flops + added, ptflops: cost.ptflops + added, ..cost }
+}
+
+fn numbers(tensor: &TensorIr) -> u64 {
+    product(tensor.shape.as_slice())
 }

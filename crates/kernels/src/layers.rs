@@ -3,7 +3,7 @@
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Dispatch, DispatchDevice, Flex};
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{DType, Tensor, module};
+use burn::tensor::{DType, Device, Tensor, module};
 
 use crate::norm::Then;
 use crate::ops::activation::{add_relu, relu};
@@ -24,6 +24,12 @@ pub(crate) fn is_ours<const D: usize>(x: &Tensor<D>) -> bool {
         #[allow(unreachable_patterns)] // with no other backend
         _ => false,
     }
+}
+
+/// Whether tensors of this device are recorded as a graph. A graph is to show what a layer is, not how it is computed: such a
+/// layer is one operation there.
+pub fn is_recorded(device: &Device) -> bool {
+    matches!(device.as_dispatch(), DispatchDevice::Capture(_))
 }
 
 /// Convolution along two sides.

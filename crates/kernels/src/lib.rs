@@ -85,7 +85,7 @@ mod transpose;
 pub mod update;
 
 pub use isa::Isa;
-pub use layers::{Given, conv2d, conv2d_then};
+pub use layers::{Given, conv2d, conv2d_then, is_recorded};
 pub use memory::{ALIGNED_FROM, LineAligned, keep_freed_memory};
 pub use norm::Then;
 pub use ops::activation::{add, add_relu, hard_swish, leaky_relu, mish, relu, relu6, sigmoid, silu};

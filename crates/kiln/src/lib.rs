@@ -12,6 +12,7 @@ pub mod goal;
 pub mod label_report;
 pub mod labelling;
 pub mod machine;
+pub mod recorded;
 pub mod report;
 pub mod run;
 pub mod watch;

@@ -2,10 +2,10 @@
 //!
 //! Burn's own operation has a gradient on flex alone; a product of matrices has one everywhere.
 
-use burn::backend::DispatchDevice;
 use burn::prelude::*;
 use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
+use kiln_kernels::is_recorded;
 
 /// What stays where it is when a map is resized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +26,7 @@ pub fn bilinear(x: Tensor<4>, size: [usize; 2], corners: Corners) -> Tensor<4> {
         return x;
     }
     let device = x.device();
-    // A recorded graph is to show what this is, not how it is computed.
-    if matches!(device.as_dispatch(), DispatchDevice::Capture(_)) {
+    if is_recorded(&device) {
         let options = InterpolateOptions::new(InterpolateMode::Bilinear).with_output_size(size);
         return interpolate(x, options.with_align_corners(corners == Corners::Centres));
     }

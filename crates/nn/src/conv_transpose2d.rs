@@ -5,6 +5,7 @@ use burn::module::{Content, DisplaySettings, ModuleDisplay, Param};
 use burn::prelude::*;
 use burn::tensor::module::conv_transpose2d;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
+use kiln_kernels::is_recorded;
 
 use crate::tap::shown;
 use crate::{Initializer, pixel_shuffle};
@@ -116,8 +117,8 @@ impl ConvTranspose2d {
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let bias = self.bias.as_ref().map(|bias| bias.val());
         let x = match self.square() {
-            Some(side) => squares(x, self.weight.val(), bias, side),
-            None => {
+            Some(side) if !is_recorded(&x.device()) => squares(x, self.weight.val(), bias, side),
+            _ => {
                 let Self { stride, padding, padding_out, dilation, groups, .. } = *self;
                 let options = ConvTransposeOptions::new(stride, padding, padding_out, dilation, groups);
                 conv_transpose2d(x, self.weight.val(), bias, options)

@@ -82,7 +82,7 @@ pub fn interleave(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
     assert_eq!(a.dims(), b.dims());
     if a.dims().contains(&0) || !is_ours(&a) || !is_ours(&b) {
         return Tensor::cat(vec![a, b], 1)
-            .reshape([batch, 2, channels, rows * columns])
+            .reshape([batch, 2, channels, rows, columns])
             .swap_dims(1, 2)
             .reshape([batch, 2 * channels, rows, columns]);
     }

@@ -14,7 +14,7 @@ use burn::tensor::{Tensor, module};
 
 use crate::gradient::{Sum, leave, take};
 use crate::isa::Isa;
-use crate::layers::is_ours;
+use crate::layers::{is_ours, is_recorded};
 use crate::pool::{self, Maxima, Side, Slide};
 use crate::tensor::{FlexTensor, Sides, channels_last, from_rows, values};
 
@@ -79,6 +79,9 @@ pub fn adaptive_avg_pool2d(x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
 /// `[batch, channels, rows, columns]` to `[batch, channels]`
 pub fn global_average(x: Tensor<4>) -> Tensor<2> {
     let [batch, channels, rows, columns] = x.dims();
+    if is_recorded(&x.device()) {
+        return module::adaptive_avg_pool2d(x, [1, 1]).reshape([batch, channels]);
+    }
     if x.dims().contains(&0) || !is_ours(&x) {
         return x.reshape([batch, channels, rows * columns]).mean_dim(2).reshape([batch, channels]);
     }

@@ -7,6 +7,7 @@ mod batch_trial;
 mod data;
 mod eval;
 mod explain;
+mod export;
 mod labelling;
 mod lr_find;
 mod models;
@@ -15,10 +16,13 @@ mod noise_scale;
 mod opening;
 mod output;
 mod parity;
+mod pictures;
 mod predict;
 mod race;
 mod score;
 mod shown;
+mod subject;
+mod summary;
 mod train;
 mod view;
 mod watch;
@@ -63,6 +67,8 @@ enum Verb {
     Eval(eval::Args),
     Predict(predict::Args),
     Models(models::Args),
+    Summary(summary::Args),
+    Export(export::Args),
     Parity(parity::Args),
     Score(score::Args),
     #[command(subcommand)]
@@ -109,6 +115,8 @@ fn run(verb: Verb, output: &Output) -> Result<ExitCode> {
         Verb::Eval(args) => eval::run(args, &roots, output),
         Verb::Predict(args) => predict::run(args, output),
         Verb::Models(args) => models::run(args, output),
+        Verb::Summary(args) => summary::run(args, &roots, output),
+        Verb::Export(args) => export::run(args, &roots, output),
         Verb::Parity(args) => parity::run(args, output),
         Verb::Score(args) => score::run(args, output),
         Verb::Explain(topic) => explain::run(topic, &roots, output),

@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use burn::tensor::Tensor;
-use kiln_core::{Network, Result};
+use kiln_core::Result;
 use kiln_zoo::{Entry, Kind, Published, REGISTRY};
 use serde_json::json;
 
 use super::output::{Output, table, thousands};
+use crate::recorded;
 
 /// List the models there are
 ///
@@ -37,8 +37,11 @@ fn header(kind: Kind) -> [&'static str; 8] {
 }
 
 pub fn run(args: Args, output: &Output) -> Result<ExitCode> {
-    let rows =
-        REGISTRY.iter().map(|entry| Ok(Row { entry, macs: macs(entry)? })).collect::<Result<Vec<_>>>()?;
+    let row = |entry: &'static Entry| {
+        let graph = recorded::fresh(entry, entry.num_classes(), entry.input(), false)?;
+        Ok(Row { entry, macs: graph.cost().macs })
+    };
+    let rows = REGISTRY.iter().map(row).collect::<Result<Vec<_>>>()?;
     let tables = [Kind::Classifier, Kind::Detector, Kind::Segmenter].map(|kind| {
         let of_kind = rows.iter().filter(|row| row.entry.kind() == kind);
         let cells: Vec<[String; 8]> = of_kind.map(Row::cells).collect();
@@ -49,14 +52,6 @@ pub fn run(args: Args, output: &Output) -> Result<ExitCode> {
     });
     output.answer(&tables.join("\n"), json!({"models": rows.iter().map(Row::object).collect::<Vec<_>>()}));
     Ok(ExitCode::SUCCESS)
-}
-
-/// Of one image.
-fn macs(entry: &Entry) -> Result<u64> {
-    kiln_graph::macs(|device| {
-        let images = Tensor::zeros(entry.input(), device);
-        drop(entry.model(entry.num_classes(), device).forward(images));
-    })
 }
 
 impl Row {

@@ -2,6 +2,7 @@
 
 mod classes;
 mod drawings;
+mod features;
 mod labels;
 mod objects;
 mod photographs;
@@ -24,6 +25,7 @@ use super::shown::ShownArgs;
 use crate::experiment::{Source, pipeline_of};
 use crate::run::{RunFolder, bar};
 use drawings::Drawings;
+use features::Features;
 use photographs::Photographs;
 
 /// Say what photographs show
@@ -52,6 +54,9 @@ pub struct Args {
     /// Draw every image with what it shows into this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Write what a layer or a module gives into the folder of `--out` as well: .npy, and maps as a picture
+    #[arg(long, value_name = "LAYER", requires = "out")]
+    features: Option<String>,
     /// Detectors: write what is found into a file, as COCO's list of results
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
@@ -128,14 +133,20 @@ pub fn run(mut args: Args, output: &Output) -> Result<ExitCode> {
     let options = LoaderOptions::in_order(batch_size, OnCorrupt::Skip);
     let loader = Loader::new(photographs.clone(), pipeline.clone(), options, device)?;
 
+    let features = args.features.as_deref().zip(args.out.as_deref());
+    let mut features = features.map(|(layer, out)| Features::new(&network, layer, out));
     let bar = bar(photographs.files().len() as u64, "{bar:24} {pos}/{len} images  {per_sec}  {eta} left");
     let (mut read, mut objects) = (0, Vec::new());
     for batch in loader.epoch(0, 0) {
         let batch = batch?;
+        let images = features.as_ref().map(|_| batch.images.clone());
         let spoken = speaker.say(labelling.forward(&network, batch.images, &pipeline), &batch.indices);
+        let mut drawn: Vec<String> = Vec::new();
         for (index, Spoken { lines, things: (key, things), draw }) in batch.indices.iter().zip(spoken) {
             let file = &photographs.files()[*index];
             let drawing = drawings.as_mut().map(|drawings| drawings.add(file, draw)).transpose()?;
+            let stem = drawing.as_ref().and_then(|drawing| drawing.file_stem());
+            drawn.extend(stem.map(|stem| stem.to_string_lossy().into_owned()));
             match output.json {
                 true => objects.push(json!({"file": file, key: things, "drawing": drawing})),
                 false => {
@@ -146,6 +157,9 @@ pub fn run(mut args: Args, output: &Output) -> Result<ExitCode> {
             }
             read += 1;
             bar.set_position(*index as u64 + 1);
+        }
+        if let (Some(features), Some(images)) = (&mut features, images) {
+            features.write(images, &drawn)?;
         }
     }
     bar.finish_and_clear();
