@@ -3,45 +3,40 @@
 //! Burn's own layers come from here too, so that a model names one source and a faster layer can take a place without
 //! a change in the models. Layers keep Burn's names: weight files are matched by them.
 
+mod activation;
 mod bias;
-mod bilinear;
 mod conv;
-mod conv2d;
-mod conv_norm;
-mod conv_transpose2d;
+mod draws;
 mod layer;
 mod linear;
 mod norm;
-mod padding;
 mod pool;
-mod recompute;
-mod response_norm;
-mod shuffle;
+mod resize;
 mod tap;
-mod unpool;
-mod upsample;
 
+pub use activation::{
+    Activation, ActivationProperties, ActivationRange, RRelu, RReluConfig, SRelu, SReluConfig, Smoothness,
+    Surrogate, glu, maxout, straight_through, surrogate_sign, surrogate_step,
+};
 pub use bias::constant_bias;
-pub use bilinear::{Corners, bilinear};
-pub use burn::nn::{Dropout, DropoutConfig, Identity, Initializer, PaddingConfig2d, Relu};
-pub use conv::{KAIMING_FAN_IN, KAIMING_FAN_OUT, conv, dilated, padded};
-pub use conv_norm::{conv_norm, conv_norm_add_relu, conv_norm_relu, conv_relu};
-pub use conv_transpose2d::{ConvTranspose2d, ConvTranspose2dConfig};
-pub use conv2d::{Conv2d, Conv2dConfig};
+pub use burn::nn::{
+    Dropout, DropoutConfig, Identity, Initializer, PRelu, PReluConfig, PaddingConfig2d, Relu,
+};
+pub use conv::{
+    Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig, KAIMING_FAN_IN, KAIMING_FAN_OUT, conv,
+    conv_norm, conv_norm_add_relu, conv_norm_relu, conv_relu, dilated, norm_relu_conv, padded,
+};
+pub use draws::Draws;
 pub use kiln_kernels::{
     add, add_relu, cat_channels, global_average, halves, hard_swish, interleave, leaky_relu, mish, relu,
     relu6, sigmoid, silu,
 };
 pub use layer::{Layer, sequence};
 pub use linear::{Linear, LinearConfig};
-pub use norm::{BatchNorm, BatchNormConfig};
+pub use norm::{BatchNorm, BatchNormConfig, LocalResponseNorm, LocalResponseNormConfig};
 pub use pool::{
     AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, AvgPool2d, AvgPool2dConfig, MaxPool2d, MaxPool2dConfig,
-    max_pool,
+    max_pool, max_unpool,
 };
-pub use recompute::norm_relu_conv;
-pub use response_norm::{LocalResponseNorm, LocalResponseNormConfig};
-pub use shuffle::{pixel_shuffle, pixel_unshuffle};
+pub use resize::{Corners, bilinear, nearest, pixel_shuffle, pixel_unshuffle};
 pub use tap::Tap;
-pub use unpool::max_unpool;
-pub use upsample::nearest;
