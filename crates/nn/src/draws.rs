@@ -59,6 +59,11 @@ impl Draws {
         self.filled(sides, like, |rng| rng.sample(StandardNormal))
     }
 
+    /// Whether something of this probability happens.
+    pub fn happens(&mut self, probability: f64) -> bool {
+        self.0.random_bool(probability)
+    }
+
     /// A whole number below `end`.
     ///
     /// # Panics

@@ -7,6 +7,7 @@ mod activation;
 mod bias;
 mod conv;
 mod draws;
+mod image;
 mod layer;
 mod linear;
 mod norm;
@@ -27,6 +28,7 @@ pub use conv::{
     conv_norm, conv_norm_add_relu, conv_norm_relu, conv_relu, dilated, norm_relu_conv, padded,
 };
 pub use draws::Draws;
+pub use image::{Border, Difference, Gradients, Neighbours, grey, image_gradients, laplacian};
 pub use kiln_kernels::{
     add, add_relu, cat_channels, global_average, halves, hard_swish, interleave, leaky_relu, mish, relu,
     relu6, sigmoid, silu,
@@ -35,8 +37,11 @@ pub use layer::{Layer, sequence};
 pub use linear::{Linear, LinearConfig};
 pub use norm::{BatchNorm, BatchNormConfig, LocalResponseNorm, LocalResponseNormConfig};
 pub use pool::{
-    AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, AvgPool2d, AvgPool2dConfig, MaxPool2d, MaxPool2dConfig,
-    max_pool, max_unpool,
+    AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, AdaptiveMaxPool2d, AdaptiveMaxPool2dConfig, Align, AvgPool2d,
+    AvgPool2dConfig, GatedPool2d, GatedPool2dConfig, GemPool, GemPoolConfig, MaxPool2d, MaxPool2dConfig,
+    MixedPool2d, MixedPool2dConfig, RandomMixedPool2d, RandomMixedPool2dConfig, Reduce, Region, Square,
+    StochasticPool2d, StochasticPool2dConfig, WindowPool2d, WindowPool2dConfig, crow, global_max, max_pool,
+    max_unpool, pyramid_pool, r_mac, r_mac_squares, roi_align, roi_pool, unit_length, windows,
 };
 pub use resize::{Corners, bilinear, nearest, pixel_shuffle, pixel_unshuffle};
 pub use tap::Tap;
