@@ -35,7 +35,11 @@ pub use kiln_kernels::{
 };
 pub use layer::{Layer, sequence};
 pub use linear::{Linear, LinearConfig};
-pub use norm::{BatchNorm, BatchNormConfig, LocalResponseNorm, LocalResponseNormConfig};
+pub use norm::{
+    BatchNorm, BatchNormConfig, GroupNorm, GroupNormConfig, InstanceNorm, InstanceNormConfig, LayerNorm,
+    LayerNormConfig, LocalResponseNorm, LocalResponseNormConfig, SwitchNorm, SwitchNormConfig, folded,
+    weight_norm,
+};
 pub use pool::{
     AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, AdaptiveMaxPool2d, AdaptiveMaxPool2dConfig, Align, AvgPool2d,
     AvgPool2dConfig, GatedPool2d, GatedPool2dConfig, GemPool, GemPoolConfig, MaxPool2d, MaxPool2dConfig,
