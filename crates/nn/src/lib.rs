@@ -7,6 +7,7 @@ mod activation;
 mod bias;
 mod conv;
 mod draws;
+mod dropout;
 mod image;
 mod layer;
 mod linear;
@@ -28,6 +29,13 @@ pub use conv::{
     conv_norm, conv_norm_add_relu, conv_norm_relu, conv_relu, dilated, norm_relu_conv, padded,
 };
 pub use draws::Draws;
+pub use dropout::{
+    Among, ConcreteDropout, ConcreteDropoutConfig, Doubt, DropBlock2d, DropBlock2dConfig, DropConnect,
+    DropConnectConfig, GaussianDropout, GaussianDropoutConfig, MaxPoolDropout2d, MaxPoolDropout2dConfig,
+    Part, PartDropout, PartDropoutConfig, Spread, Standout, StandoutConfig, VariationalLinear,
+    VariationalLinearConfig, cutout, doubt, max_drop, monte_carlo, sparse_gain, survival, variational_gain,
+    zoneout,
+};
 pub use image::{Border, Difference, Gradients, Neighbours, grey, image_gradients, laplacian};
 pub use kiln_kernels::{
     add, add_relu, cat_channels, global_average, halves, hard_swish, interleave, leaky_relu, mish, relu,

@@ -1,6 +1,7 @@
 //! Normalizations against worked numbers and PyTorch.
 
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::excessive_precision)] // as the references print them
 
 use burn::module::Param;
 use burn::prelude::*;
