@@ -25,8 +25,9 @@ pub use burn::nn::{
     Dropout, DropoutConfig, Identity, Initializer, PRelu, PReluConfig, PaddingConfig2d, Relu,
 };
 pub use conv::{
-    Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig, KAIMING_FAN_IN, KAIMING_FAN_OUT, conv,
-    conv_norm, conv_norm_add_relu, conv_norm_relu, conv_relu, dilated, norm_relu_conv, padded,
+    Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig, KAIMING_FAN_IN, KAIMING_FAN_OUT,
+    LocallyConnected2d, LocallyConnected2dConfig, SeparableConv2d, SeparableConv2dConfig, conv, conv_norm,
+    conv_norm_add_relu, conv_norm_relu, conv_relu, dilated, norm_relu_conv, padded,
 };
 pub use draws::Draws;
 pub use dropout::{

@@ -74,7 +74,8 @@ fn parts_are_dropped_together() {
     };
     let at =
         |mask: &[f64], sample: usize, step: usize, feature: usize| mask[(sample * 40 + step) * 30 + feature];
-    let same = |mask: &[f64], of: fn(usize, usize, usize) -> [usize; 3]| {
+    type First = fn(usize, usize, usize) -> [usize; 3];
+    let same = |mask: &[f64], of: First| {
         let all = (0..50).flat_map(|a| (0..40).flat_map(move |b| (0..30).map(move |c| [a, b, c])));
         all.into_iter().all(|[a, b, c]| {
             let [d, e, f] = of(a, b, c);
@@ -82,7 +83,7 @@ fn parts_are_dropped_together() {
         })
     };
     // Independent parts of each kind: 60000, 2000, 50, 1500.
-    let rows: [(Part, fn(usize, usize, usize) -> [usize; 3], f64); 4] = [
+    let rows: [(Part, First, f64); 4] = [
         (Part::Value, |a, b, c| [a, b, c], 60_000.0),
         (Part::Channel, |a, b, _| [a, b, 0], 2000.0),
         (Part::Sample, |a, _, _| [a, 0, 0], 50.0),

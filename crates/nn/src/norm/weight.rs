@@ -32,5 +32,9 @@ pub fn folded(conv: &Conv2d, norm: &BatchNorm) -> Conv2d {
         None => beta - mean * factor.clone(),
     };
     let weight = conv.weight.val() * factor.reshape([channels, 1, 1, 1]);
-    Conv2d { weight: Param::from_tensor(weight), bias: Some(Param::from_tensor(bias)), ..conv.clone() }
+    Conv2d {
+        weight: Param::from_tensor(weight.detach()),
+        bias: Some(Param::from_tensor(bias.detach())),
+        ..conv.clone()
+    }
 }
