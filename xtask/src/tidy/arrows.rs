@@ -19,7 +19,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("kiln-tasks", &["kiln-core", "kiln-kernels"]),
     ("kiln-train", &["kiln-core", "kiln-kernels"]),
     ("kiln-graph", &["kiln-core", "kiln-nn"]),
-    ("kiln-explain", &["kiln-core", "kiln-nn", "kiln-graph"]),
+    ("kiln-explain", &["kiln-core", "kiln-kernels", "kiln-nn", "kiln-tasks", "kiln-graph"]),
     ("kiln", &[ANY]),
     (
         "kiln-bench",

@@ -7,6 +7,7 @@ mod batch_trial;
 mod data;
 mod eval;
 mod explain;
+mod gradcheck;
 mod lr_find;
 mod models;
 mod network;
@@ -66,6 +67,7 @@ enum Verb {
     Score(score::Args),
     #[command(subcommand)]
     Explain(explain::Topic),
+    Gradcheck(gradcheck::Args),
     #[command(subcommand)]
     Data(data::Verb),
     #[command(subcommand)]
@@ -111,6 +113,7 @@ fn run(verb: Verb, output: &Output) -> Result<ExitCode> {
         Verb::Parity(args) => parity::run(args, output),
         Verb::Score(args) => score::run(args, output),
         Verb::Explain(topic) => explain::run(topic, &roots, output),
+        Verb::Gradcheck(args) => gradcheck::run(args, output),
         Verb::Data(verb) => data::run(verb, &roots, output),
         Verb::Weights(verb) => weights::run(verb, output),
     }

@@ -1,0 +1,3 @@
+//! Concepts of deep learning as code that runs.
+
+pub mod gradcheck;
