@@ -144,9 +144,14 @@ impl Chart {
         }
         for (tick, name) in self.x.ticks.iter().zip(self.x.names(Spelling::Number)) {
             let x = self.place([*tick, self.y.low])[0];
+            // A long name at the end of the axis would be cut off.
+            let (place, anchor) = match x > right - 4.0 && name.chars().count() > 3 {
+                true => (SIZE[0] - 2.0, "end"),
+                false => (x, "middle"),
+            };
             let _ = writeln!(
                 text,
-                "<path class=\"axis\" d=\"M{x:.1} {floor:.1}v4\"/><text class=\"tick middle\" x=\"{x:.1}\" y=\"{:.1}\">{name}</text>",
+                "<path class=\"axis\" d=\"M{x:.1} {floor:.1}v4\"/><text class=\"tick {anchor}\" x=\"{place:.1}\" y=\"{:.1}\">{name}</text>",
                 floor + 16.0
             );
         }

@@ -65,8 +65,7 @@ enum Verb {
     Models(models::Args),
     Parity(parity::Args),
     Score(score::Args),
-    #[command(subcommand)]
-    Explain(explain::Topic),
+    Explain(explain::Args),
     Gradcheck(gradcheck::Args),
     #[command(subcommand)]
     Data(data::Verb),
@@ -112,7 +111,7 @@ fn run(verb: Verb, output: &Output) -> Result<ExitCode> {
         Verb::Models(args) => models::run(args, output),
         Verb::Parity(args) => parity::run(args, output),
         Verb::Score(args) => score::run(args, output),
-        Verb::Explain(topic) => explain::run(topic, &roots, output),
+        Verb::Explain(args) => explain::run(args, &roots, output),
         Verb::Gradcheck(args) => gradcheck::run(args, output),
         Verb::Data(verb) => data::run(verb, &roots, output),
         Verb::Weights(verb) => weights::run(verb, output),

@@ -24,7 +24,7 @@ pub enum Border {
 pub enum Difference {
     /// Smoothed by 1, 2, 1. Sobel and Feldman 1968.
     Sobel,
-    /// Smoothed by 3, 10, 3, whose direction is nearer to the truth. Scharr 2000.
+    /// Smoothed by 3, 10, 3, whose direction is nearer to the truth in smooth images. Scharr 2000.
     Scharr,
     /// Smoothed by 1, 1, 1. Prewitt 1970.
     Prewitt,
