@@ -97,7 +97,7 @@ fn targets(logits: &Tensor<2>, truths: &[Truth], smoothing: f64, level: impl Fn(
         }
         row.iter_mut().for_each(|share| *share = level(*share));
     }
-    Tensor::from_data(TensorData::new(shares, [batch, num_classes]), &logits.device())
+    Tensor::from_data(TensorData::new(shares, [batch, num_classes]), (&logits.device(), logits.dtype()))
 }
 
 #[cfg(test)]

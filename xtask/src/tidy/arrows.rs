@@ -9,7 +9,7 @@ use super::files::File;
 
 /// A crate and what it may depend on; `models` stands for all crates under `crates/models/`. What tests
 /// depend on is free.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("kiln-core", &[]),
     ("kiln-kernels", &[]),
     ("kiln-nn", &["kiln-core", "kiln-kernels"]),
@@ -19,7 +19,8 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("kiln-tasks", &["kiln-core", "kiln-kernels"]),
     ("kiln-train", &["kiln-core", "kiln-kernels"]),
     ("kiln-graph", &["kiln-core", "kiln-nn"]),
-    ("kiln-explain", &["kiln-core", "kiln-nn", "kiln-graph"]),
+    ("kiln-page", &[]),
+    ("kiln-explain", &["kiln-core", "kiln-kernels", "kiln-nn", "kiln-tasks", "kiln-graph", "kiln-page"]),
     ("kiln", &[ANY]),
     (
         "kiln-bench",

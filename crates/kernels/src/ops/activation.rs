@@ -7,7 +7,7 @@ use burn::backend::autodiff::{
 };
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{Tensor, activation as stock};
+use burn::tensor::{DType, Tensor, activation as stock};
 
 use crate::activation::{self, Activation};
 use crate::gradient::{Sum, leave, take};
@@ -44,7 +44,11 @@ pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 
 /// `x relu6(x + 3) / 6`
 pub fn hard_swish<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    activate(x, Activation::HardSwish, stock::hard_swish)
+    activate(x, Activation::HardSwish, |x| match x.dtype() {
+        // Burn's has 32 bits within.
+        DType::F64 => x.clone() * (x + 3.0).clamp(0.0, 6.0) / 6.0,
+        _ => stock::hard_swish(x),
+    })
 }
 
 /// `x tanh(log(1 + exp(x)))`

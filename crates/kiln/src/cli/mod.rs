@@ -8,6 +8,7 @@ mod data;
 mod eval;
 mod explain;
 mod export;
+mod gradcheck;
 mod labelling;
 mod lr_find;
 mod models;
@@ -71,8 +72,8 @@ enum Verb {
     Export(export::Args),
     Parity(parity::Args),
     Score(score::Args),
-    #[command(subcommand)]
-    Explain(explain::Topic),
+    Explain(explain::Args),
+    Gradcheck(gradcheck::Args),
     #[command(subcommand)]
     Data(data::Verb),
     #[command(subcommand)]
@@ -119,7 +120,8 @@ fn run(verb: Verb, output: &Output) -> Result<ExitCode> {
         Verb::Export(args) => export::run(args, &roots, output),
         Verb::Parity(args) => parity::run(args, output),
         Verb::Score(args) => score::run(args, output),
-        Verb::Explain(topic) => explain::run(topic, &roots, output),
+        Verb::Explain(args) => explain::run(args, &roots, output),
+        Verb::Gradcheck(args) => gradcheck::run(args, output),
         Verb::Data(verb) => data::run(verb, &roots, output),
         Verb::Weights(verb) => weights::run(verb, output),
     }

@@ -32,7 +32,7 @@ pub fn anchors(title: &str, caption: &str, boxes: &[[f64; 2]], anchors: &[[f64; 
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{title}\">\n\
          <style>{}{STYLE}</style>\n<rect width=\"100%\" height=\"100%\" style=\"fill: var(--paper)\"/>\n\
          <text class=\"name title\" x=\"12\" y=\"22\">{title}</text><text class=\"tick\" x=\"12\" y=\"40\">{}</text>\n",
-        include_str!("style.css"),
+        kiln_page::STYLE,
         escape(caption),
         title = escape(title),
     );

@@ -5,7 +5,6 @@
 //! It knows no tensor, no model and no data set: [`Report`] is plain numbers, words and pictures.
 
 mod anchors;
-mod chart;
 mod confusion;
 mod curves;
 mod html;
@@ -19,7 +18,6 @@ mod race;
 mod raster;
 mod rates;
 mod samples;
-mod scale;
 mod scenes;
 #[cfg(test)]
 mod tests;
@@ -28,6 +26,7 @@ mod times;
 use std::fmt::Write;
 
 use image::RgbImage;
+use kiln_page::{POLICY, chart, page, scale};
 
 pub use anchors::anchors;
 pub use confusion::ClassFigures;
@@ -137,9 +136,6 @@ pub struct SampleCard {
     pub probability: f32,
 }
 
-/// The page refuses whatever it might try to load.
-const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
-
 /// The page, complete.
 pub fn render(report: &Report) -> String {
     let mut body = String::with_capacity(1 << 18);
@@ -163,22 +159,6 @@ pub fn render(report: &Report) -> String {
     body.push_str(&layers::section(&report.layers));
     body.push_str(&repeat(report));
     page(&report.title, POLICY, "", &body)
-}
-
-/// A page in the report's style, of which the browser is told what it may load.
-fn page(title: &str, policy: &str, head: &str, body: &str) -> String {
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\"/>\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
-         <meta name=\"color-scheme\" content=\"light dark\"/>\n\
-         <meta name=\"generator\" content=\"Kiln {version}\"/>\n\
-         <link rel=\"icon\" href=\"data:,\"/>\n<title>{title}</title>\n<style>\n{style}</style>\n{head}</head>\n<body>\n<main>\n\
-         {body}</main>\n</body>\n</html>\n",
-        title = escape(title),
-        version = env!("CARGO_PKG_VERSION"),
-        style = include_str!("style.css"),
-    )
 }
 
 /// The title and the tiles.

@@ -32,83 +32,81 @@ const COLOURS: [Rgb888; 6] = [
 ];
 const FONT: MonoFont<'_> = FONT_10X20;
 
-impl Chart {
-    /// The drawing with its title and a line of text above it.
-    pub fn pixels(&self, caption: &str) -> RgbImage {
-        let [width, height] = [SIZE[0], SIZE[1] + HEAD].map(|units| (units * SCALE * FINER) as i32);
-        let mut canvas = Canvas::new(width, height, PAPER);
-        self.strokes(&mut canvas);
-        let [width, height] = [width, height].map(|side| (f64::from(side) / FINER) as u32);
-        let mut canvas = Canvas(imageops::resize(&canvas.0, width, height, imageops::FilterType::Triangle));
-        self.words(&mut canvas, caption);
-        canvas.0
-    }
+/// The drawing with its title and a line of text above it.
+pub fn pixels(chart: &Chart, caption: &str) -> RgbImage {
+    let [width, height] = [SIZE[0], SIZE[1] + HEAD].map(|units| (units * SCALE * FINER) as i32);
+    let mut canvas = Canvas::new(width, height, PAPER);
+    strokes(chart, &mut canvas);
+    let [width, height] = [width, height].map(|side| (f64::from(side) / FINER) as u32);
+    let mut canvas = Canvas(imageops::resize(&canvas.0, width, height, imageops::FilterType::Triangle));
+    words(chart, &mut canvas, caption);
+    canvas.0
+}
 
-    fn strokes(&self, canvas: &mut Canvas) {
-        let at = |[x, y]: [f64; 2]| {
-            let [x, y] = [x, y + HEAD].map(|unit| (unit * SCALE * FINER).round() as i32);
-            Point::new(x, y)
+fn strokes(chart: &Chart, canvas: &mut Canvas) {
+    let at = |[x, y]: [f64; 2]| {
+        let [x, y] = [x, y + HEAD].map(|unit| (unit * SCALE * FINER).round() as i32);
+        Point::new(x, y)
+    };
+    let style = |colour: Rgb888, units: f64| {
+        PrimitiveStyle::with_stroke(colour, (units * SCALE * FINER).round().max(1.0) as u32)
+    };
+    let (right, floor) = (SIZE[0] - RIGHT, SIZE[1] - BOTTOM);
+    let mut line = |from, to, colour, units| {
+        canvas.add(Line::new(at(from), at(to)).into_styled(style(colour, units)));
+    };
+    for tick in &chart.y.ticks {
+        let y = chart.place([chart.x.low, *tick])[1];
+        line([LEFT, y], [right, y], GRID, 1.0);
+    }
+    for tick in &chart.x.ticks {
+        let x = chart.place([*tick, chart.y.low])[0];
+        line([x, floor], [x, floor + 4.0], SOFT, 1.0);
+    }
+    line([LEFT, floor], [right, floor], SOFT, 1.0);
+    for series in &chart.series {
+        let colour = COLOURS[(series.colour + 5) % 6];
+        let (colour, units) = match series.look {
+            Look::Pale => (mixed(colour, PAPER, 0.35), 0.8),
+            Look::Line | Look::Dots => (colour, 1.6),
+            Look::Bold => (colour, 2.6),
         };
-        let style = |colour: Rgb888, units: f64| {
-            PrimitiveStyle::with_stroke(colour, (units * SCALE * FINER).round().max(1.0) as u32)
-        };
-        let (right, floor) = (SIZE[0] - RIGHT, SIZE[1] - BOTTOM);
-        let mut line = |from, to, colour, units| {
-            canvas.add(Line::new(at(from), at(to)).into_styled(style(colour, units)));
-        };
-        for tick in &self.y.ticks {
-            let y = self.place([self.x.low, *tick])[1];
-            line([LEFT, y], [right, y], GRID, 1.0);
-        }
-        for tick in &self.x.ticks {
-            let x = self.place([*tick, self.y.low])[0];
-            line([x, floor], [x, floor + 4.0], SOFT, 1.0);
-        }
-        line([LEFT, floor], [right, floor], SOFT, 1.0);
-        for series in &self.series {
-            let colour = COLOURS[(series.colour + 5) % 6];
-            let (colour, units) = match series.look {
-                Look::Pale => (mixed(colour, PAPER, 0.35), 0.8),
-                Look::Line | Look::Dots => (colour, 1.6),
-                Look::Bold => (colour, 2.6),
-            };
-            let finite = |point: &[f64; 2]| point.iter().all(|value| value.is_finite());
-            for run in series.points.split(|point| !finite(point)) {
-                let corners: Vec<Point> = run.iter().map(|point| at(self.place(*point))).collect();
-                canvas.add(Polyline::new(&in_pieces(&corners)).into_styled(style(colour, units)));
-            }
-        }
-        if let Some(point) = self.marked {
-            let [x, y] = self.place(point);
-            canvas.add(Line::new(at([x, y]), at([x, floor])).into_styled(style(SOFT, 0.7)));
-            let ring = Circle::with_center(at([x, y]), (12.0 * SCALE * FINER) as u32);
-            canvas.add(ring.into_styled(style(INK, 1.3)));
+        let finite = |point: &[f64; 2]| point.iter().all(|value| value.is_finite());
+        for run in series.points.split(|point| !finite(point)) {
+            let corners: Vec<Point> = run.iter().map(|point| at(chart.place(*point))).collect();
+            canvas.add(Polyline::new(&in_pieces(&corners)).into_styled(style(colour, units)));
         }
     }
+    if let Some(point) = chart.marked {
+        let [x, y] = chart.place(point);
+        canvas.add(Line::new(at([x, y]), at([x, floor])).into_styled(style(SOFT, 0.7)));
+        let ring = Circle::with_center(at([x, y]), (12.0 * SCALE * FINER) as u32);
+        canvas.add(ring.into_styled(style(INK, 1.3)));
+    }
+}
 
-    fn words(&self, canvas: &mut Canvas, caption: &str) {
-        let half = FONT.character_size.height as i32 / 2;
-        let pixel = |unit: f64| (unit * SCALE).round() as i32;
-        let mut write = |text: &str, left: i32, top: i32, colour| {
-            // The font has no letters beyond Latin-1.
-            let text = text.replace('\u{2013}', "-").replace('\u{a0}', " ");
-            canvas.write_in(&text, &FONT, left, top, colour);
-        };
-        write(&self.title, pixel(12.0), pixel(6.0), INK);
-        write(caption, pixel(12.0), pixel(6.0) + 30, SOFT);
-        for (tick, name) in self.y.ticks.iter().zip(self.y.names(self.spelling)) {
-            let y = pixel(self.place([self.x.low, *tick])[1] + HEAD);
-            write(&name, pixel(LEFT - 6.0) - width_of(&name, &FONT), y - half, SOFT);
-        }
-        for (tick, name) in self.x.ticks.iter().zip(self.x.names(Spelling::Number)) {
-            let x = pixel(self.place([*tick, self.y.low])[0]);
-            let top = pixel(SIZE[1] - BOTTOM + 6.0 + HEAD);
-            write(&name, x - width_of(&name, &FONT) / 2, top, SOFT);
-        }
-        let middle = pixel((LEFT + SIZE[0] - RIGHT) / 2.0);
-        let top = pixel(SIZE[1] - 14.0 + HEAD);
-        write(self.x_name, middle - width_of(self.x_name, &FONT) / 2, top, SOFT);
+fn words(chart: &Chart, canvas: &mut Canvas, caption: &str) {
+    let half = FONT.character_size.height as i32 / 2;
+    let pixel = |unit: f64| (unit * SCALE).round() as i32;
+    let mut write = |text: &str, left: i32, top: i32, colour| {
+        // The font has no letters beyond Latin-1.
+        let text = text.replace('\u{2013}', "-").replace('\u{a0}', " ");
+        canvas.write_in(&text, &FONT, left, top, colour);
+    };
+    write(&chart.title, pixel(12.0), pixel(6.0), INK);
+    write(caption, pixel(12.0), pixel(6.0) + 30, SOFT);
+    for (tick, name) in chart.y.ticks.iter().zip(chart.y.names(chart.spelling)) {
+        let y = pixel(chart.place([chart.x.low, *tick])[1] + HEAD);
+        write(&name, pixel(LEFT - 6.0) - width_of(&name, &FONT), y - half, SOFT);
     }
+    for (tick, name) in chart.x.ticks.iter().zip(chart.x.names(Spelling::Number)) {
+        let x = pixel(chart.place([*tick, chart.y.low])[0]);
+        let top = pixel(SIZE[1] - BOTTOM + 6.0 + HEAD);
+        write(&name, x - width_of(&name, &FONT) / 2, top, SOFT);
+    }
+    let middle = pixel((LEFT + SIZE[0] - RIGHT) / 2.0);
+    let top = pixel(SIZE[1] - 14.0 + HEAD);
+    write(chart.x_name, middle - width_of(chart.x_name, &FONT) / 2, top, SOFT);
 }
 
 /// The same line with more points: thick lines of thousands of pixels are too long for the arithmetic of `embedded-graphics`,
@@ -148,7 +146,7 @@ mod tests {
             series: vec![Series { name: "line".into(), colour: 1, look: Look::Line, points }],
             marked: Some([5.0, 5.0]),
         };
-        let image = chart.pixels("b");
+        let image = pixels(&chart, "b");
         assert_eq!(image.dimensions(), (1200, 870));
         let [x, y] = chart.place([5.0, 5.0]).map(|unit| unit * SCALE);
         let at =

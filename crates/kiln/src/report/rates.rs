@@ -15,7 +15,7 @@ pub fn rates(title: String, points: &[[f64; 3]], suggestion: Option<[f64; 2]>) -
 /// The same as pixels.
 pub fn rates_pixels(title: String, points: &[[f64; 3]], suggestion: Option<[f64; 2]>) -> RgbImage {
     let (chart, caption) = drawing(title, points, suggestion);
-    chart.pixels(&caption)
+    super::raster::pixels(&chart, &caption)
 }
 
 fn drawing(title: String, points: &[[f64; 3]], suggestion: Option<[f64; 2]>) -> (Chart, String) {

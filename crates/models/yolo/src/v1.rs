@@ -6,12 +6,11 @@
 //! [`Edition::Released`] is the network of Darknet's `yolov1.cfg`: with normalizations, three boxes a cell, and a layer of
 //! weights that are a cell's own in place of the first linear one. [`Edition::Tiny`] is `yolov1-tiny.cfg`.
 
-use burn::module::Param;
 use burn::prelude::*;
 use kiln_core::{Level, Network, Predictions, corners, rows};
 use kiln_nn::{
-    Conv2d, Dropout, DropoutConfig, Initializer, KAIMING_FAN_IN, Linear, LinearConfig, MaxPool2d, conv,
-    leaky_relu,
+    Conv2d, Dropout, DropoutConfig, Initializer, KAIMING_FAN_IN, Linear, LinearConfig, LocallyConnected2d,
+    LocallyConnected2dConfig, MaxPool2d, conv, leaky_relu,
 };
 
 use crate::block::{Activation, ConvNorm, pool};
@@ -72,7 +71,7 @@ pub struct YoloV1Config {
 #[derive(Module, Debug)]
 pub struct YoloV1 {
     layers: Vec<Layer>,
-    local: Option<Local>,
+    local: Option<LocallyConnected2d>,
     hidden: Option<Linear>,
     dropout: Dropout,
     fc: Linear,
@@ -118,7 +117,7 @@ impl YoloV1Config {
         let (hidden, own) = (4096 / narrower, 256 / narrower);
         let (local, hidden, dropout, inputs) = match edition {
             Edition::Paper => (None, Some(linear(cells * input, hidden)), 0.5, hidden),
-            Edition::Released => (Some(Local::new([input, own], device)), None, 0.5, cells * own),
+            Edition::Released => (Some(local([input, own], device)), None, 0.5, cells * own),
             Edition::Tiny => (None, None, 0.0, cells * input),
         };
         let (dropout, fc) = (DropoutConfig::new(dropout).init(), linear(inputs, outputs));
@@ -202,41 +201,10 @@ impl Network for YoloV1 {
 }
 
 /// A 3x3 convolution that has other weights in each of the 7x7 places.
-#[derive(Module, Debug)]
-struct Local {
-    /// `[49, out channels, in channels * 9]`
-    weight: Param<Tensor<3>>,
-    /// `[out channels * 49]`
-    bias: Param<Tensor<1>>,
-}
-
-impl Local {
-    fn new([input, output]: [usize; 2], device: &Device) -> Self {
-        let (places, fan_in) = (CELLS * CELLS, 9 * input);
-        // Darknet's: uniform, of variance 2 / (3 fan-in).
-        let bound = (2.0 / fan_in as f64).sqrt();
-        let uniform = Initializer::Uniform { min: -bound, max: bound };
-        Self {
-            weight: uniform.init([places, output, fan_in], device),
-            bias: Initializer::Zeros.init([output * places], device),
-        }
-    }
-
-    /// # Shapes
-    /// `[batch, in channels, 7, 7]` to `[batch, out channels, 7, 7]`
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let [batch, channels, ..] = x.dims();
-        let [places, output, fan_in] = self.weight.dims();
-        let padded = x.pad((1, 1, 1, 1), 0.0);
-        // The neighbour in each of the nine directions: [batch, channels, 9, 49].
-        let shifted = (0..9).map(|at| {
-            let neighbour = padded.clone().narrow(2, at / 3, CELLS).narrow(3, at % 3, CELLS);
-            neighbour.reshape([batch, channels, 1, places])
-        });
-        let patches = Tensor::cat(shifted.collect(), 2).reshape([batch, fan_in, places]);
-        // [49, out, fan-in] times [49, fan-in, batch].
-        let y = self.weight.val().matmul(patches.permute([2, 1, 0]));
-        let y = y.permute([2, 1, 0]).reshape([batch, output * places]);
-        (y + self.bias.val().unsqueeze()).reshape([batch, output, CELLS, CELLS])
-    }
+fn local(channels: [usize; 2], device: &Device) -> LocallyConnected2d {
+    // Darknet's: uniform, of variance 2 / (3 fan-in).
+    let bound = (2.0 / (9 * channels[0]) as f64).sqrt();
+    let uniform = Initializer::Uniform { min: -bound, max: bound };
+    let config = LocallyConnected2dConfig::new(channels, [CELLS; 2], 3).with_padding(1);
+    config.with_initializer(uniform).init(device)
 }

@@ -47,11 +47,11 @@ pub fn ohem(rows: Tensor<2>, labels: &Labels, threshold: f32, least: usize) -> T
 
 /// The mean of the focal loss.
 pub fn focal(rows: Tensor<2>, labels: &Labels, gamma: f32, weights: &[f32]) -> Tensor<1> {
-    let device = rows.device();
+    let (device, dtype) = (rows.device(), rows.dtype());
     let log = of_its_class(rows, labels);
     let doubt = (log.clone().exp().neg() + 1.0).clamp_min(LEAST_DOUBT);
     let weights = labels.numbers(of_class(weights));
-    let weights = Tensor::<1>::from_data(weights.as_slice(), &device).unsqueeze_dim(1);
+    let weights = Tensor::<1>::from_data(weights.as_slice(), (&device, dtype)).unsqueeze_dim(1);
     (doubt.powf_scalar(gamma) * log * weights).sum() / -(labels.count().max(1) as f64)
 }
 

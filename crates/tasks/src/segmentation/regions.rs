@@ -94,13 +94,13 @@ pub fn lovasz_softmax(rows: Tensor<2>, labels: &Labels) -> Tensor<1> {
 
 /// A loss of the probabilities of the classes, as a tensor that has its derivative.
 fn derived(rows: Tensor<2>, loss: impl FnOnce(&[f32], usize) -> Derived) -> Tensor<1> {
-    let (shape, device) = (rows.dims(), rows.device());
+    let (shape, device, dtype) = (rows.dims(), rows.device(), rows.dtype());
     let probabilities = softmax(rows, 1);
     let now = probabilities.clone().detach();
     let numbers = now.clone().into_data().convert::<f32>();
     let Derived { value, derivative } =
         loss(numbers.as_slice::<f32>().expect("converted to f32 above"), shape[1]);
-    let derivative = Tensor::<2>::from_data(TensorData::new(derivative, shape), &device);
+    let derivative = Tensor::<2>::from_data(TensorData::new(derivative, shape), (&device, dtype));
     // The first is 0, and its derivative is what was computed.
     ((probabilities - now) * derivative).sum() + value
 }

@@ -5,7 +5,9 @@ mod cam;
 mod field;
 mod filters;
 mod panels;
+mod topic;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use kiln_core::Result;
@@ -14,20 +16,42 @@ use kiln_data::Roots;
 use super::output::Output;
 pub use field::layer;
 
-/// Look at what a model does, step by step
+/// Explain a concept of deep learning by running its code; without a name, list the topics
+///
+/// Example: kiln explain backprop --out pages
+#[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Args {
+    #[command(subcommand)]
+    of_a_model: Option<OfModel>,
+    /// What is explained
+    topic: Option<String>,
+    /// Explain everything: a page a topic, and one that leads to all
+    #[arg(long, conflicts_with = "topic", requires = "out")]
+    all: bool,
+    /// Where pages and pictures (SVG) go; left out, the terminal tells everything but the pictures
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// What is random comes from it
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
 #[derive(clap::Subcommand)]
-pub enum Topic {
+enum OfModel {
     Assign(assign::Args),
     Field(field::Args),
     Cam(cam::Args),
     Filters(filters::Args),
 }
 
-pub fn run(topic: Topic, roots: &Roots, output: &Output) -> Result<ExitCode> {
-    match topic {
-        Topic::Assign(args) => assign::run(args, roots, output),
-        Topic::Field(args) => field::run(args, roots, output),
-        Topic::Cam(args) => cam::run(args, roots, output),
-        Topic::Filters(args) => filters::run(args, roots, output),
+pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
+    let Args { of_a_model, topic, all, out, seed } = args;
+    match of_a_model {
+        Some(OfModel::Assign(args)) => assign::run(args, roots, output),
+        Some(OfModel::Field(args)) => field::run(args, roots, output),
+        Some(OfModel::Cam(args)) => cam::run(args, roots, output),
+        Some(OfModel::Filters(args)) => filters::run(args, roots, output),
+        None => topic::run(topic.as_deref(), all, out.as_deref(), seed, output),
     }
 }

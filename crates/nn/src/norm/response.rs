@@ -34,6 +34,12 @@ pub struct LocalResponseNorm {
 }
 
 impl LocalResponseNormConfig {
+    /// With an alpha that the sum of squares is multiplied by, as in the paper, where the layer's is that of their mean.
+    pub fn with_alpha_of_sum(self, alpha: f64) -> Self {
+        let size = self.size as f64;
+        self.with_alpha(alpha * size)
+    }
+
     /// The layer.
     ///
     /// # Panics

@@ -3,15 +3,18 @@
 
 use std::fmt::Write;
 
-use super::html::escape;
 use super::scale::{Scale, Spelling};
+use super::text::escape;
 
 /// The size of the drawing, in its own units.
 pub const SIZE: [f64; 2] = [400.0, 250.0];
-pub(super) const LEFT: f64 = 46.0;
-pub(super) const RIGHT: f64 = 12.0;
+/// Left of the axes.
+pub const LEFT: f64 = 46.0;
+/// Right of them.
+pub const RIGHT: f64 = 12.0;
 const TOP: f64 = 10.0;
-pub(super) const BOTTOM: f64 = 36.0;
+/// Below them.
+pub const BOTTOM: f64 = 36.0;
 
 /// How a line is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +76,7 @@ impl Chart {
     pub fn alone(&self, caption: &str) -> String {
         let ([width, height], head) = (SIZE, 44.0);
         let title = escape(&self.title);
-        let style = include_str!("style.css");
+        let style = super::STYLE;
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {}\" role=\"img\" aria-label=\"{title}\">\n\
              <style>{style}\ntext {{ font: 11.5px system-ui, -apple-system, \"Segoe UI\", Roboto, \"Liberation Sans\", sans-serif; }}\n\
@@ -141,9 +144,14 @@ impl Chart {
         }
         for (tick, name) in self.x.ticks.iter().zip(self.x.names(Spelling::Number)) {
             let x = self.place([*tick, self.y.low])[0];
+            // A long name at the end of the axis would be cut off.
+            let (place, anchor) = match x > right - 4.0 && name.chars().count() > 3 {
+                true => (SIZE[0] - 2.0, "end"),
+                false => (x, "middle"),
+            };
             let _ = writeln!(
                 text,
-                "<path class=\"axis\" d=\"M{x:.1} {floor:.1}v4\"/><text class=\"tick middle\" x=\"{x:.1}\" y=\"{:.1}\">{name}</text>",
+                "<path class=\"axis\" d=\"M{x:.1} {floor:.1}v4\"/><text class=\"tick {anchor}\" x=\"{place:.1}\" y=\"{:.1}\">{name}</text>",
                 floor + 16.0
             );
         }
@@ -190,7 +198,7 @@ impl Chart {
     }
 
     /// Where a point stands in the drawing.
-    pub(super) fn place(&self, [x, y]: [f64; 2]) -> [f64; 2] {
+    pub fn place(&self, [x, y]: [f64; 2]) -> [f64; 2] {
         let (width, height) = (SIZE[0] - LEFT - RIGHT, SIZE[1] - TOP - BOTTOM);
         [LEFT + width * self.x.place(x), TOP + height * (1.0 - self.y.place(y))]
     }

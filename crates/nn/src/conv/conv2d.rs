@@ -7,8 +7,9 @@ use burn::prelude::*;
 use burn::tensor::ops::ConvOptions;
 use kiln_kernels::{Given, Then};
 
+use super::padding;
 use crate::tap::shown;
-use crate::{Initializer, PaddingConfig2d, padding};
+use crate::{Initializer, PaddingConfig2d};
 
 /// The settings of a [`Conv2d`].
 #[derive(Config, Debug)]

@@ -6,7 +6,8 @@ use burn::prelude::*;
 use burn::tensor::module::max_pool2d_with_indices;
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 
-use crate::{PaddingConfig2d, padding};
+use crate::PaddingConfig2d;
+use crate::conv::padding;
 
 /// The settings of a [`MaxPool2d`].
 #[derive(Config, Debug)]

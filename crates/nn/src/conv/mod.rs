@@ -1,8 +1,22 @@
-//! The settings that most convolutions of the literature share.
+//! Convolutions, and the settings that most of the literature share.
+
+mod conv2d;
+mod conv_norm;
+mod conv_transpose2d;
+mod local;
+pub(crate) mod padding;
+mod recompute;
+mod separable;
 
 use std::f64::consts::SQRT_2;
 
-use crate::{Conv2dConfig, Initializer, PaddingConfig2d};
+use crate::{Initializer, PaddingConfig2d};
+pub use conv_norm::{conv_norm, conv_norm_add_relu, conv_norm_relu, conv_relu};
+pub use conv_transpose2d::{ConvTranspose2d, ConvTranspose2dConfig};
+pub use conv2d::{Conv2d, Conv2dConfig};
+pub use local::{LocallyConnected2d, LocallyConnected2dConfig};
+pub use recompute::norm_relu_conv;
+pub use separable::{SeparableConv2d, SeparableConv2dConfig};
 
 /// Normal with variance 2 / fan-in: He et al. 2015, equation 10.
 pub const KAIMING_FAN_IN: Initializer = Initializer::KaimingNormal { gain: SQRT_2, fan_out_only: false };

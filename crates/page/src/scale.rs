@@ -1,6 +1,6 @@
 //! The scale of an axis: its ends and its ticks, all of them round numbers.
 
-use super::html::{percent, short};
+use super::text::{percent, short};
 
 /// How the numbers of an axis are spelt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,147 @@
+//! Explanations as pages of HTML that need nothing else.
+
+use std::fmt::Write;
+
+use kiln_page::text::escape;
+use kiln_page::{POLICY, page};
+use pulldown_latex::config::{DisplayMode, RenderConfig};
+use pulldown_latex::mathml::push_mathml;
+use pulldown_latex::{Parser, Storage};
+
+use crate::draw;
+use crate::page::{Figure, Page, Picture, Table};
+use crate::topics::Topic;
+
+/// Beside the style of all pages and drawings.
+const STYLE: &str = "\
+.idea { font-size: 1.08rem; max-width: 44rem; margin-top: 1rem; }
+.formula { overflow-x: auto; overflow-y: hidden; padding: .5rem 0; } math { font-size: 1.2rem; }
+.prose { max-width: 44rem; margin: 1rem 0; } main > section > figure { margin: 1.25rem 0; }
+.said { margin: 1.5rem 0 .25rem; font-size: .875rem; max-width: 44rem; color: var(--soft); }
+.tabled { overflow-x: auto; } .tabled table { width: auto; min-width: min(100%, 20rem); }
+.small-ones { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(46%, 150px), 1fr)); gap: 1rem; }
+.small-ones p { margin: 0; font-size: .875rem; text-align: center; }
+.topics { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 280px), 1fr)); gap: 1rem 2rem; margin-top: 1.5rem; }
+.topics a { font-weight: 600; } .topics p { margin: .1rem 0; color: var(--soft); font-size: .9375rem; }
+a { color: var(--c1); } .places li { padding: .15rem 0; } .places code { font: .8125rem/1.5 ui-monospace, Menlo, Consolas, \"Liberation Mono\", monospace; }
+nav { font-size: .875rem; margin-bottom: 1.5rem; }
+@media (max-width: 480px) { math { font-size: 1.05rem; } }
+";
+
+fn head() -> String {
+    format!("<style>\n{}{STYLE}</style>\n", draw::STYLE)
+}
+
+/// A formula as MathML.
+///
+/// # Panics
+/// If it is no LaTeX: they are all ours.
+pub fn mathml(latex: &str) -> String {
+    let storage = Storage::new();
+    let parser = Parser::new(latex, &storage);
+    let mut text = String::new();
+    let config = RenderConfig { display_mode: DisplayMode::Block, xml: true, ..RenderConfig::default() };
+    push_mathml(&mut text, parser, config).expect("a String takes everything");
+    assert!(!text.contains("merror"), "{latex}: {text}");
+    text
+}
+
+/// The page of a topic.
+pub fn html(topic: &Topic, explained: &Page, seed: u64) -> String {
+    let mut body = String::new();
+    let _ = write!(
+        body,
+        "<nav><a href=\"index.html\">All topics</a></nav>\n<header>\n<h1>{}</h1>\n<p class=\"subtitle\">{}</p>\n</header>\n",
+        escape(topic.title),
+        escape(topic.summary)
+    );
+    let _ = writeln!(body, "<p class=\"idea\">{}</p>", escape(&explained.idea.join(" ")));
+    body.push_str("<section>\n<h2>The formula</h2>\n");
+    for formula in &explained.formulas {
+        let _ = writeln!(body, "<div class=\"formula\">{}</div>", mathml(formula.latex));
+    }
+    body.push_str("</section>\n<section>\n<h2>The picture</h2>\n");
+    explained.figures.iter().for_each(|one| body.push_str(&figure(one)));
+    body.push_str("</section>\n<section>\n<h2>The numbers</h2>\n");
+    explained.tables.iter().for_each(|one| body.push_str(&table(one)));
+    let experiment = &explained.experiment;
+    let _ = write!(
+        body,
+        "</section>\n<section>\n<h2>An experiment</h2>\n<p class=\"prose\"><b>{}</b> {}</p>\n",
+        escape(&experiment.question),
+        escape(&experiment.method)
+    );
+    experiment.figures.iter().for_each(|one| body.push_str(&figure(one)));
+    experiment.tables.iter().for_each(|one| body.push_str(&table(one)));
+    let _ = writeln!(body, "<p class=\"prose\">{}</p>\n</section>", escape(&experiment.result));
+    body.push_str("<section>\n<h2>Where it is</h2>\n<ul class=\"places\">\n");
+    for place in &explained.code {
+        let _ = writeln!(body, "<li>Code: <code>{}</code></li>", escape(place));
+    }
+    for place in &explained.tests {
+        let _ = writeln!(body, "<li>Test: <code>{}</code></li>", escape(place));
+    }
+    for [name, address] in &explained.sources {
+        let _ = writeln!(body, "<li>Source: <a href=\"{}\">{}</a></li>", escape(address), escape(name));
+    }
+    let seed = if seed == 0 { String::new() } else { format!(" --seed {seed}") };
+    let _ = writeln!(
+        body,
+        "</ul>\n<pre class=\"command\"><code>kiln explain {}{seed}</code></pre>\n</section>",
+        topic.name
+    );
+    page(topic.title, POLICY, &head(), &body)
+}
+
+/// The page that leads to all others.
+pub fn index(topics: &[Topic]) -> String {
+    let mut body = String::from(
+        "<header>\n<h1>Concepts of deep learning</h1>\n<p class=\"subtitle\">Each page was made by the code that it explains.</p>\n\
+         </header>\n<ul class=\"topics\">\n",
+    );
+    for topic in topics {
+        let _ = writeln!(
+            body,
+            "<li><a href=\"{}.html\">{}</a><p>{}</p></li>",
+            topic.name,
+            escape(topic.title),
+            escape(topic.summary)
+        );
+    }
+    body.push_str("</ul>\n");
+    page("Concepts of deep learning", POLICY, &head(), &body)
+}
+
+fn figure(figure: &Figure) -> String {
+    let caption = escape(&figure.caption);
+    let picture = match &figure.picture {
+        Picture::Chart(chart) => format!("<div style=\"max-width: 640px\">{}</div>", chart.draw()),
+        Picture::Drawing(drawing) => drawing.inline(),
+        Picture::Small(list) => {
+            let mut text = String::from("<div class=\"small-ones\">\n");
+            for (name, drawing) in list {
+                let _ = writeln!(text, "<div>{}<p>{}</p></div>", drawing.inline(), escape(name));
+            }
+            text + "</div>\n"
+        }
+    };
+    format!("<figure>\n{picture}<figcaption>{caption}</figcaption>\n</figure>\n")
+}
+
+fn table(table: &Table) -> String {
+    let caption = escape(&table.caption);
+    let mut text = format!("<p class=\"said\">{caption}</p>\n<div class=\"tabled\">\n<table>\n<thead><tr>");
+    for name in &table.header {
+        let _ = write!(text, "<th>{}</th>", escape(name));
+    }
+    text.push_str("</tr></thead>\n<tbody>\n");
+    for row in &table.rows {
+        text.push_str("<tr>");
+        for (at, cell) in row.iter().enumerate() {
+            let (open, close) = if at == 0 { ("<th>", "</th>") } else { ("<td>", "</td>") };
+            let _ = write!(text, "{open}{}{close}", escape(cell));
+        }
+        text.push_str("</tr>\n");
+    }
+    text + "</tbody>\n</table>\n</div>\n"
+}

@@ -1,0 +1,35 @@
+//! The topics, in the order in which they are best read.
+
+mod activations;
+mod backprop;
+mod dropout;
+mod normalization;
+mod pooling;
+mod sobel;
+
+use crate::page::Page;
+
+pub use backprop::{Passed, ThreeLayers, WORKED};
+
+/// A concept that can be looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Topic {
+    /// By which it is asked for, and its page is named.
+    pub name: &'static str,
+    /// What its page is called.
+    pub title: &'static str,
+    /// What it is about, in a line.
+    pub summary: &'static str,
+    /// Computes it; what is random comes from the seed.
+    pub explain: fn(seed: u64) -> Page,
+}
+
+/// All of them.
+pub const TOPICS: &[Topic] = &[
+    backprop::TOPIC,
+    pooling::TOPIC,
+    sobel::TOPIC,
+    activations::TOPIC,
+    normalization::TOPIC,
+    dropout::TOPIC,
+];
