@@ -148,8 +148,10 @@ pub const REGISTRY: &[Entry] = &[
     row("deeplabv1_vgg16",       20_505_429, first(62.25, "Chen et al. 2014, VOC 2012 val"), deeplab_vgg(Rates::LargeFov)),
     row("deeplabv2_vgg16",       37_877_652, first(68.96, CHEN_2016), deeplab_vgg(Rates::AsppL)),
     row("deeplabv2_resnet101",   44_048_532, first(76.35, CHEN_2016), A::Segmenter(S::DeepLabV2(DeepLabV2Config { depth: D101, num_classes: 21, narrower: 1 }))),
-    row("deeplabv3_resnet50",    42_004_074, published(66.4, 92.4, COCO_VOC), deeplab_v3(D50)),
-    row("deeplabv3_resnet101",   60_996_202, published(67.4, 92.4, COCO_VOC), deeplab_v3(D101)),
+    row("deeplabv3_resnet50",    42_004_074, published(66.4, 92.4, COCO_VOC), deeplab_v3(D50, S8)),
+    row("deeplabv3_resnet101",   60_996_202, published(67.4, 92.4, COCO_VOC), deeplab_v3(D101, S8)),
+    row("deeplabv3_resnet50-os16",     42_004_074, None, deeplab_v3(D50, S16)),
+    row("deeplabv3_resnet101-os16",    60_996_202, None, deeplab_v3(D101, S16)),
     row("deeplabv3plus_resnet18",      16_608_181, None, deeplab_v3plus(D18, S16)),
     row("deeplabv3plus_resnet50",      40_352_181, None, deeplab_v3plus(D50, S16)),
     row("deeplabv3plus_resnet101",     59_344_309, None, deeplab_v3plus(D101, S16)),
@@ -307,8 +309,8 @@ const fn deeplab_vgg(rates: Rates) -> A {
     A::Segmenter(S::DeepLabVgg(DeepLabVggConfig { rates, num_classes: 21, narrower: 1 }))
 }
 
-const fn deeplab_v3(depth: resnet::Depth) -> A {
-    A::Segmenter(S::DeepLabV3(DeepLabV3Config { depth, num_classes: 21, narrower: 1 }))
+const fn deeplab_v3(depth: resnet::Depth, output_stride: OutputStride) -> A {
+    A::Segmenter(S::DeepLabV3(DeepLabV3Config { depth, output_stride, num_classes: 21, narrower: 1 }))
 }
 
 const fn deeplab_v3plus(depth: resnet::Depth, output_stride: OutputStride) -> A {

@@ -44,8 +44,13 @@ fn each(device: &Device, check: impl Check) {
     check.of("deeplabv2_resnet101", || DeepLabV2Config { depth, num_classes, narrower }.init(device));
     let depth = Depth::D18;
     check.of("fcn_resnet50", || FcnResNetConfig { depth, num_classes, narrower }.init(device));
-    check.of("deeplabv3_resnet50", || DeepLabV3Config { depth, num_classes, narrower }.init(device));
     check.of("pspnet_resnet50", || PspNetConfig { depth, num_classes, narrower }.init(device));
+    for (name, output_stride) in
+        [("deeplabv3_resnet50", OutputStride::S8), ("deeplabv3_resnet50-os16", OutputStride::S16)]
+    {
+        let config = DeepLabV3Config { depth, output_stride, num_classes, narrower };
+        check.of(name, || config.init(device));
+    }
     for (name, output_stride) in
         [("deeplabv3plus_resnet18", OutputStride::S16), ("deeplabv3plus_resnet18-os8", OutputStride::S8)]
     {

@@ -6,6 +6,25 @@ use kiln_nn::{
     dilated, global_average,
 };
 
+/// By how much the ResNet makes images smaller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputStride {
+    /// To 1/16, with rates 6, 12 and 18.
+    S16,
+    /// To 1/8, with rates 12, 24 and 36: finer, and slower.
+    S8,
+}
+
+impl OutputStride {
+    /// How many of the ResNet's last stages are dilated, and the pyramid's rates.
+    pub(crate) fn dilated(self) -> (usize, [usize; 3]) {
+        match self {
+            Self::S16 => (1, [6, 12, 18]),
+            Self::S8 => (2, [12, 24, 36]),
+        }
+    }
+}
+
 /// A 1x1 convolution, three dilated ones and the image's mean, side by side, and a 1x1 convolution of them all. The mean's place
 /// in the numbering is that of torchvision's pool.
 #[derive(Module, Debug)]

@@ -21,7 +21,8 @@ mod v3;
 mod v3plus;
 mod vgg;
 
+pub use aspp::OutputStride;
 pub use v2::{DeepLabV2, DeepLabV2Config};
 pub use v3::{DeepLabV3, DeepLabV3Config};
-pub use v3plus::{DeepLabV3Plus, DeepLabV3PlusConfig, OutputStride};
+pub use v3plus::{DeepLabV3Plus, DeepLabV3PlusConfig};
 pub use vgg::{DeepLabVgg, DeepLabVggConfig, Rates};

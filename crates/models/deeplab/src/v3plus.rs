@@ -8,16 +8,7 @@ use kiln_nn::{
 };
 use kiln_resnet::{Backbone, Depth, ResNetConfig};
 
-use crate::aspp::Aspp;
-
-/// By how much the ResNet makes images smaller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OutputStride {
-    /// To 1/16, with rates 6, 12 and 18.
-    S16,
-    /// To 1/8, with rates 12, 24 and 36: finer, and slower.
-    S8,
-}
+use crate::aspp::{Aspp, OutputStride};
 
 /// What there is to choose.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,10 +43,7 @@ impl DeepLabV3PlusConfig {
     /// A network with fresh weights: the ResNet's as its own, the others as PyTorch draws them by default.
     pub fn init(&self, device: &Device) -> DeepLabV3Plus {
         let Self { depth, output_stride, num_classes, narrower } = *self;
-        let (dilated_stages, rates) = match output_stride {
-            OutputStride::S16 => (1, [6, 12, 18]),
-            OutputStride::S8 => (2, [12, 24, 36]),
-        };
+        let (dilated_stages, rates) = output_stride.dilated();
         let backbone = ResNetConfig { dilated_stages, narrower, ..ResNetConfig::new(depth, 0) };
         let [c2, .., c5] = backbone.channels();
         let [detail, inside] = [48 / narrower, 256 / narrower];
