@@ -56,6 +56,7 @@ impl Graph {
         // The caller has the images.
         let mut live = given.get(&self.input).copied().unwrap_or(0);
         let mut most = live;
+        let mut packed: HashMap<&[usize], u64> = HashMap::new();
         for (at, node) in self.nodes.iter().enumerate().filter(|(_, node)| !node.constant) {
             let over = is_elementwise(node)
                 && node.inputs.iter().any(|id| {
@@ -65,12 +66,12 @@ impl Graph {
                 });
             let new = if over || is_view(node) { 0 } else { bytes(&node.output) };
             live += new;
-            // A convolution's weights are laid out anew while it runs.
-            let packed: u64 = match node.kind.as_str() {
-                "conv2d" => node.weights.iter().map(|at| 4 * self.weights[*at].count()).sum(),
-                _ => 0,
-            };
-            most = most.max(live + packed);
+            // A convolution's weights are laid out anew, in memory that is kept for the next of its kernel.
+            for weight in node.weights.iter().map(|at| &self.weights[*at]).filter(|_| node.kind == "conv2d") {
+                let room = packed.entry(weight.shape.get(2..).unwrap_or_default()).or_default();
+                *room = 4 * weight.count().max(*room / 4);
+            }
+            most = most.max(live + packed.values().sum::<u64>());
             let ended = node.inputs.iter().filter(|id| **id != self.input && last.get(*id) == Some(&at));
             let freed: u64 = ended.filter_map(|id| given.get(id)).sum();
             live = live.saturating_sub(if over || is_view(node) {

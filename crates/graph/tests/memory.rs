@@ -29,6 +29,15 @@ fn model(device: &Device) -> Model {
     model
 }
 
+/// Within 15 %.
+fn near(what: &str, batch: usize, measured: usize, said: u64) {
+    println!("to {what}, batch {batch}: {:.1} MiB, said {:.1}", measured as f64 / MIB, said as f64 / MIB);
+    let ratio = said as f64 / measured as f64;
+    assert!((0.85..=1.15).contains(&ratio), "to {what}, batch {batch}: {ratio}");
+}
+
+const MIB: f64 = 1_048_576.0;
+
 #[test]
 fn as_much_is_allocated_as_was_said() {
     let plain = Device::flex();
@@ -47,11 +56,7 @@ fn as_much_is_allocated_as_was_said() {
             ALLOCATED.reset_peak_usage();
             let _said = logits(model.forward(images)).into_data();
             let peak = ALLOCATED.peak_usage() - before;
-            println!(
-                "answer, batch {batch}: {:.1} MiB, said {:.1}",
-                peak as f64 / 1048576.0,
-                said.inference as f64 / 1048576.0
-            );
+            near("answer", batch, peak, said.inference);
         }
         {
             let device = plain.clone().autodiff();
@@ -62,11 +67,7 @@ fn as_much_is_allocated_as_was_said() {
             let gradients = burn::optim::GradientsParams::from_grads(gradients, &model);
             let peak = ALLOCATED.peak_usage() - before;
             drop(gradients);
-            println!(
-                "learn, batch {batch}: {:.1} MiB, said {:.1}",
-                peak as f64 / 1048576.0,
-                said.training as f64 / 1048576.0
-            );
+            near("learn", batch, peak, said.training);
         }
     }
 }

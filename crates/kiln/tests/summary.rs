@@ -80,7 +80,7 @@ fn a_layer_is_looked_at() {
     let cam =
         kiln.json(&["explain", "cam", "cifar10-resnet20", "photos/a.jpg", "--weights", "w.safetensors"]);
     assert_eq!(cam["map"], serde_json::json!([8, 8]));
-    assert_eq!(image::open(kiln.path("cam.png")).unwrap().width(), 32);
+    assert_eq!(image::open(kiln.path("cam.png")).unwrap().width(), 448);
 
     let filters = kiln.json(&["explain", "filters", "cifar10-resnet20", "--weights", "w.safetensors"]);
     assert_eq!((&filters["weight"], &filters["shape"]), (&"conv1.weight".into(), &[16, 3, 3, 3].into()));

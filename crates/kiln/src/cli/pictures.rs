@@ -64,8 +64,11 @@ fn tiled(tiles: Vec<RgbImage>) -> RgbImage {
     sheet
 }
 
-/// Heat over an image: blue where there is little, red where there is most.
+/// Heat over an image, a small one enlarged: blue where there is little, red where there is most.
 pub fn over(image: &RgbImage, heat: &Heat) -> RgbImage {
+    let [width, height] = [image.width(), image.height()];
+    let times = (448 / width.max(height)).max(1);
+    let image = &imageops::resize(image, width * times, height * times, imageops::FilterType::Nearest);
     let small = image::GrayImage::from_fn(heat.width as u32, heat.height as u32, |x, y| {
         image::Luma([(heat.values[y as usize * heat.width + x as usize] * 255.0).round() as u8])
     });
