@@ -10,7 +10,7 @@ use super::{Topic, formula};
 use crate::draw::Drawing;
 use crate::page::{Experiment, Figure, Page, Picture, Table};
 
-pub const TOPIC: Topic = Topic {
+pub(super) const TOPIC: Topic = Topic {
     name: "iou-losses",
     title: "IoU and its losses",
     summary: "IoU, GIoU, DIoU and CIoU: what each adds, and which of them pulls boxes together that do not touch.",

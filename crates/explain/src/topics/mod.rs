@@ -4,6 +4,9 @@ mod activations;
 pub mod adam_sins;
 mod backprop;
 pub mod cnn_backprop;
+pub mod cost;
+pub mod depthwise;
+pub mod dilated;
 mod dropout;
 pub mod ema;
 mod iou_losses;
@@ -11,9 +14,12 @@ pub mod linear_regions;
 mod nms;
 mod nondifferentiable;
 mod normalization;
+pub mod one_by_one;
 mod pooling;
 pub mod receptive_field;
+pub mod shared_weights;
 mod sobel;
+pub mod three_for_five;
 mod transposed;
 
 use crate::page::{Formula, Page};
@@ -40,6 +46,7 @@ pub const TOPICS: &[Topic] = &[
     receptive_field::TOPIC,
     pooling::TOPIC,
     sobel::TOPIC,
+    shared_weights::TOPIC,
     nondifferentiable::TOPIC,
     linear_regions::TOPIC,
     activations::TOPIC,
@@ -47,6 +54,10 @@ pub const TOPICS: &[Topic] = &[
     adam_sins::TOPIC,
     ema::TOPIC,
     dropout::TOPIC,
+    one_by_one::TOPIC,
+    three_for_five::TOPIC,
+    depthwise::TOPIC,
+    dilated::TOPIC,
     transposed::TOPIC,
     nms::TOPIC,
     iou_losses::TOPIC,

@@ -7,7 +7,7 @@ use super::{Topic, formula};
 use crate::draw::{Anchor, Drawing};
 use crate::page::{Experiment, Figure, Page, Picture, Table};
 
-pub const TOPIC: Topic = Topic {
+pub(super) const TOPIC: Topic = Topic {
     name: "nms",
     title: "Non-maximum suppression",
     summary: "Of many boxes around one object one remains, or the others count less: six boxes, five rules.",

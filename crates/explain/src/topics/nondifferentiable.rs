@@ -8,7 +8,7 @@ use super::{Topic, formula};
 use crate::draw::{Anchor, Drawing};
 use crate::page::{Experiment, Figure, Page, Picture, Table};
 
-pub const TOPIC: Topic = Topic {
+pub(super) const TOPIC: Topic = Topic {
     name: "nondifferentiable",
     title: "Functions without a gradient",
     summary: "What frameworks take at kinks, and how steps and signs learn through the gradient of another function.",
