@@ -148,6 +148,20 @@ impl Drawing {
         }
     }
 
+    /// A bar for each name, as long as its value's share of the largest, with the value in words behind it.
+    pub fn bars(title: impl Into<String>, bars: &[(&str, f64, String)]) -> Self {
+        let mut drawing = Self::new(title, [420.0, 34.0 * bars.len() as f64 + 6.0]);
+        let largest = bars.iter().fold(1e-12, |most: f64, (_, value, _)| most.max(*value));
+        for (at, (name, value, words)) in bars.iter().enumerate() {
+            let top = 34.0 * at as f64;
+            drawing.text([2.0, top + 12.0], Anchor::Start, "name", name);
+            let length = 310.0 * value / largest;
+            drawing.shade([2.0, top + 17.0, length.max(1.0), 10.0], 1, 0.9);
+            drawing.text([length + 8.0, top + 26.0], Anchor::Start, "tick", words);
+        }
+        drawing
+    }
+
     /// As part of a page.
     pub fn inline(&self) -> String {
         let [width, height] = self.size;

@@ -2,7 +2,15 @@
 
 #![allow(clippy::unwrap_used)]
 
+use kiln_explain::topics::adam_sins::{decayed, traced, walked};
+use kiln_explain::topics::cnn_backprop::{backward, correlate, worked};
+use kiln_explain::topics::ema::{averaged, half_life};
+use kiln_explain::topics::linear_regions::{deep_regions, most_regions, straight_until};
+use kiln_explain::topics::receptive_field::{
+    Field, Window, alexnet, deviation, effective, resnet, vgg16, window,
+};
 use kiln_explain::topics::{ThreeLayers, WORKED};
+use kiln_nn::Activation;
 
 fn near(ours: f64, expected: f64, tolerance: f64) {
     assert!((ours - expected).abs() < tolerance, "{ours}, not {expected}");
@@ -47,4 +55,86 @@ fn three_layers_have_the_worked_numbers() {
     let passed = network.pass(&x, &target);
     near(passed.loss, 3.510187783e-5, 1e-14);
     all_near(&passed.output, &[0.0159136204, 0.9840642735], 1e-10);
+}
+
+#[test]
+fn a_convolution_by_hand_has_the_worked_gradients() {
+    let [x, kernel, dy] = worked();
+    assert_eq!(correlate(&x, &kernel), [[-4.0, -4.0], [-4.0, -4.0]]);
+    let (dk, db, dx) = backward(&x, &kernel, &dy);
+    assert_eq!(dk, [[37.0, 47.0], [67.0, 77.0]]);
+    assert_eq!(db, 10.0);
+    assert_eq!(dx, [[1.0, 2.0, 0.0], [3.0, 3.0, -2.0], [0.0, -3.0, -4.0]]);
+}
+
+#[test]
+fn receptive_fields_are_the_published_ones() {
+    // google-research/receptive_field: field, stride, padding.
+    assert_eq!(Field::of(&alexnet()), Field { size: 195, stride: 32, padding: 64 });
+    assert_eq!(Field::of(&vgg16()), Field { size: 212, stride: 32, padding: 90 });
+    let sizes = |layers: &[Window], ends: &[usize]| -> Vec<usize> {
+        ends.iter().map(|end| Field::of(&layers[..*end]).size).collect()
+    };
+    // Every layer of VGG-16: two convolutions and a pool, twice; three and a pool, three times.
+    let every: Vec<usize> = (1..=18).collect();
+    assert_eq!(
+        sizes(&vgg16(), &every),
+        [3, 5, 6, 10, 14, 16, 24, 32, 40, 44, 60, 76, 92, 100, 132, 164, 196, 212]
+    );
+    // ResNet-50 as in the paper, the four stages; torchvision's, and of 101 and 152 layers.
+    let layers = resnet([3, 4, 6, 3], false);
+    assert_eq!(sizes(&layers, &[5, 10, 17, 21]), [35, 99, 291, 483]);
+    let torchvision =
+        [[3, 4, 6, 3], [3, 4, 23, 3], [3, 8, 36, 3]].map(|blocks| Field::of(&resnet(blocks, true)).size);
+    assert_eq!(torchvision, [427, 971, 1451]);
+    // Dilations of 1, 2, 4, and on to 8, 16, 1.
+    let dilated = [1, 2, 4, 8, 16, 1].map(|dilation| Window { dilation, ..window(3, 1, dilation) });
+    assert_eq!(sizes(&dilated, &[1, 2, 3, 4, 5, 6]), [3, 7, 15, 31, 63, 65]);
+    // Two of 3x3 with stride 2 and padding 1: fields of 3 and 7, strides of 2 and 4.
+    let two = [window(3, 2, 1), window(3, 2, 1)];
+    assert_eq!((Field::of(&two[..1]).size, Field::of(&two).size, Field::of(&two).stride), (3, 7, 4));
+    // Inception-ResNet-v2's first and third output are centred at pixels 37 and 101.
+    let field = Field { size: 3039, stride: 32, padding: 1482 };
+    assert_eq!([field.centre(0), field.centre(2)], [37.0, 101.0]);
+    // The effective field: sqrt(2 n / 3).
+    for (depth, expected) in [(5, 1.8257), (10, 2.5820), (20, 3.6515), (40, 5.1640)] {
+        near(deviation(&effective(depth)), expected, 5e-5);
+    }
+}
+
+#[test]
+fn regions_are_as_many_as_the_theorems_say() {
+    assert_eq!(most_regions(3, 2), 7);
+    assert_eq!((1..6).map(|units| most_regions(units, 1)).collect::<Vec<_>>(), [2, 3, 4, 5, 6]);
+    assert_eq!(deep_regions(&[2, 2], 1), 6);
+    // The sigmoid is within 0.01 of 1/2 + x/4 up to about 0.79, the hyperbolic tangent within 0.01 of x up to about 0.31.
+    near(straight_until(Activation::Sigmoid, 0.01), 0.79, 0.01);
+    near(straight_until(Activation::Tanh, 0.01), 0.31, 0.01);
+    assert!(straight_until(Activation::Identity, 0.01).is_infinite());
+}
+
+#[test]
+fn adam_walks_the_wrong_way_and_amsgrad_does_not() {
+    // C = 3, alpha = 0.1, 30 000 steps.
+    let last = |amsgrad| *walked(3.0, 0.1, 30_000, amsgrad).last().unwrap();
+    near(last(false), 1.0, 5e-5);
+    near(last(true), -0.999597, 5e-7);
+    let gradients = [10.0, 0.1, 0.1, 0.1];
+    all_near(&traced(&gradients, 0.1, [0.9; 2], false), &[0.9, 0.83041443, 0.77446747, 0.72672349], 1e-8);
+    all_near(&traced(&gradients, 0.1, [0.9; 2], true), &[0.9, 0.83398166, 0.78362350, 0.74285139], 1e-8);
+    // Decay that is decoupled is the same for every size of the gradients, whose noise moves the weight by less than two steps of 0.001; L2 is not.
+    let [low, high] = [0.1, 10.0].map(|noise| decayed(noise, 1e-3, 0.1, 1000, true));
+    near(low, high, 1e-6);
+    near(low, (1.0f64 - 1e-4).powi(1000), 2e-3);
+    let [low, high] = [0.1, 10.0].map(|noise| decayed(noise, 1e-3, 0.1, 1000, false));
+    assert!(high - low > 0.4);
+}
+
+#[test]
+fn moving_averages_have_the_worked_numbers() {
+    let found = averaged(&[1.0, 2.0, 3.0, 4.0], 0.9);
+    all_near(found.iter().map(|pair| &pair[0]), &[0.1, 0.29, 0.561, 0.9049], 1e-12);
+    all_near(found.iter().map(|pair| &pair[1]), &[1.0, 1.526316, 2.070111, 2.631288], 5e-7);
+    // Half of what was is left after a half-life.
+    near(0.9f64.powf(half_life(0.9)), 0.5, 1e-12);
 }

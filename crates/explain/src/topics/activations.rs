@@ -9,7 +9,7 @@ use super::Topic;
 use crate::draw::{Anchor, Drawing};
 use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
 
-pub const TOPIC: Topic = Topic {
+pub(super) const TOPIC: Topic = Topic {
     name: "activations",
     title: "Activations",
     summary: "26 functions with their derivatives, what is true of each, and how they carry a gradient through fifty layers.",

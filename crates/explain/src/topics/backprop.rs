@@ -10,7 +10,7 @@ use super::Topic;
 use crate::draw::{Anchor, Drawing};
 use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
 
-pub const TOPIC: Topic = Topic {
+pub(super) const TOPIC: Topic = Topic {
     name: "backprop",
     title: "Backpropagation",
     summary: "A network of three layers: forward, backward and a step, by hand and by automatic differentiation.",

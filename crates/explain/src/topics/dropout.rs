@@ -9,7 +9,7 @@ use super::Topic;
 use crate::draw::Drawing;
 use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
 
-pub const TOPIC: Topic = Topic {
+pub(super) const TOPIC: Topic = Topic {
     name: "dropout",
     title: "Dropout",
     summary: "What each kind drops, what it does to mean and variance, and what many passes say of how sure a network is.",

@@ -1,13 +1,28 @@
 //! The topics, in the order in which they are best read.
 
 mod activations;
+pub mod adam_sins;
 mod backprop;
+pub mod cnn_backprop;
+pub mod cost;
+pub mod depthwise;
+pub mod dilated;
 mod dropout;
+pub mod ema;
+mod iou_losses;
+pub mod linear_regions;
+mod nms;
+mod nondifferentiable;
 mod normalization;
+pub mod one_by_one;
 mod pooling;
+pub mod receptive_field;
+pub mod shared_weights;
 mod sobel;
+pub mod three_for_five;
+mod transposed;
 
-use crate::page::Page;
+use crate::page::{Formula, Page};
 
 pub use backprop::{Passed, ThreeLayers, WORKED};
 
@@ -27,9 +42,28 @@ pub struct Topic {
 /// All of them.
 pub const TOPICS: &[Topic] = &[
     backprop::TOPIC,
+    cnn_backprop::TOPIC,
+    receptive_field::TOPIC,
     pooling::TOPIC,
     sobel::TOPIC,
+    shared_weights::TOPIC,
+    nondifferentiable::TOPIC,
+    linear_regions::TOPIC,
     activations::TOPIC,
     normalization::TOPIC,
+    adam_sins::TOPIC,
+    ema::TOPIC,
     dropout::TOPIC,
+    one_by_one::TOPIC,
+    three_for_five::TOPIC,
+    depthwise::TOPIC,
+    dilated::TOPIC,
+    transposed::TOPIC,
+    nms::TOPIC,
+    iou_losses::TOPIC,
 ];
+
+/// A formula for pages and for the terminal.
+fn formula(latex: &'static str, text: &'static str) -> Formula {
+    Formula { latex, text }
+}

@@ -11,7 +11,7 @@ use super::Topic;
 use crate::draw::{Anchor, Drawing};
 use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
 
-pub const TOPIC: Topic = Topic {
+pub(super) const TOPIC: Topic = Topic {
     name: "normalization",
     title: "Normalization",
     summary: "Batch, layer, instance, group and switchable normalization: the same formula over other sets of values.",

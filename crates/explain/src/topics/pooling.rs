@@ -8,7 +8,7 @@ use super::Topic;
 use crate::draw::{Anchor, Drawing};
 use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
 
-pub const TOPIC: Topic = Topic {
+pub(super) const TOPIC: Topic = Topic {
     name: "pooling",
     title: "Pooling",
     summary: "What each pool makes of a window, and where its gradient goes.",

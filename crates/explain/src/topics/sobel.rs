@@ -8,7 +8,7 @@ use super::Topic;
 use crate::draw::{Anchor, Drawing};
 use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
 
-pub const TOPIC: Topic = Topic {
+pub(super) const TOPIC: Topic = Topic {
     name: "sobel",
     title: "The Sobel operator",
     summary: "Two kernels that find edges: one for changes along x, one along y; how they compare with Scharr's and Prewitt's.",

@@ -1,0 +1,225 @@
+//! How much of the image an output sees.
+
+use burn::prelude::*;
+use burn::tensor::DType;
+use kiln_nn::{Conv2d, Conv2dConfig, padded};
+
+use super::{Topic, formula};
+use crate::draw::Drawing;
+use crate::page::{Experiment, Figure, Page, Picture, Table};
+
+pub(super) const TOPIC: Topic = Topic {
+    name: "receptive-field",
+    title: "Receptive fields",
+    summary: "How many pixels an output of a network depends on, layer by layer, and how many of them matter.",
+    explain,
+};
+
+/// A convolution or a pool along one side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Places that it looks at.
+    pub kernel: usize,
+    /// Pixels between outputs.
+    pub stride: usize,
+    /// Pixels added on each side.
+    pub padding: usize,
+    /// Pixels between the places.
+    pub dilation: usize,
+}
+
+/// A window without holes.
+pub const fn window(kernel: usize, stride: usize, padding: usize) -> Window {
+    Window { kernel, stride, padding, dilation: 1 }
+}
+
+/// What an output of a chain of windows sees of the image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Field {
+    /// Pixels.
+    pub size: usize,
+    /// Pixels from the field of an output to that of the next.
+    pub stride: usize,
+    /// Pixels that the field of the first output begins before the image.
+    pub padding: usize,
+}
+
+impl Field {
+    /// Of a pixel of the image itself.
+    pub const PIXEL: Self = Self { size: 1, stride: 1, padding: 0 };
+
+    /// After one layer more. Araujo et al. 2019, *Computing receptive fields of convolutional neural networks*, Section 2.
+    pub fn after(self, layer: Window) -> Self {
+        let reach = layer.dilation * (layer.kernel - 1);
+        Self {
+            size: self.size + reach * self.stride,
+            stride: self.stride * layer.stride,
+            padding: self.padding + layer.padding * self.stride,
+        }
+    }
+
+    /// Of a chain.
+    pub fn of(layers: &[Window]) -> Self {
+        layers.iter().fold(Self::PIXEL, |field, layer| field.after(*layer))
+    }
+
+    /// The middle of what output `at` sees, counted from the first pixel's.
+    pub fn centre(self, at: usize) -> f64 {
+        (at * self.stride) as f64 - self.padding as f64 + (self.size - 1) as f64 / 2.0
+    }
+}
+
+/// VGG-16 up to its last pool.
+pub fn vgg16() -> Vec<Window> {
+    let block = |convolutions: usize| {
+        std::iter::repeat_n(window(3, 1, 1), convolutions).chain([window(2, 2, 0)]).collect::<Vec<_>>()
+    };
+    [2, 2, 3, 3, 3].into_iter().flat_map(block).collect()
+}
+
+/// AlexNet up to its last pool, as TF-Slim has it (`alexnet_v2`).
+pub fn alexnet() -> Vec<Window> {
+    let pool = window(3, 2, 0);
+    vec![
+        window(11, 4, 0),
+        pool,
+        window(5, 1, 2),
+        pool,
+        window(3, 1, 1),
+        window(3, 1, 1),
+        window(3, 1, 1),
+        pool,
+    ]
+}
+
+/// A ResNet of bottlenecks: the widest path, that of the 3x3 convolutions. The stride of a stage stands on its first 3x3 (torchvision), or before it, on the
+/// 1x1 (the paper).
+pub fn resnet(blocks: [usize; 4], stride_on_3x3: bool) -> Vec<Window> {
+    let mut layers = vec![window(7, 2, 3), window(3, 2, 1)];
+    for (stage, count) in blocks.into_iter().enumerate() {
+        for block in 0..count {
+            let halves = stage > 0 && block == 0;
+            match (halves, stride_on_3x3) {
+                (true, true) => layers.push(window(3, 2, 1)),
+                (true, false) => layers.extend([window(1, 2, 0), window(3, 1, 1)]),
+                (false, _) => layers.push(window(3, 1, 1)),
+            }
+        }
+    }
+    layers
+}
+
+/// How much each pixel counts for the middle output of so many 3x3 convolutions whose weights are all the same: the gradient of it, `2 depth + 1` pixels
+/// a side.
+pub fn effective(depth: usize) -> Vec<Vec<f64>> {
+    let side = 2 * depth + 1;
+    let device = Device::flex().autodiff();
+    let x = Tensor::<4>::zeros([1, 1, side, side], (&device, DType::F64)).require_grad();
+    let conv = Conv2dConfig::new([1, 1], [3, 3]).with_padding(padded(1)).with_bias(false).init(&device);
+    let weight = Tensor::<4>::full([1, 1, 3, 3], 1.0 / 9.0, (&device, DType::F64));
+    let conv = Conv2d { weight: burn::module::Param::from_tensor(weight), ..conv };
+    let y = (0..depth).fold(x.clone(), |y, _| conv.forward(y));
+    let gradients = y.narrow(2, depth, 1).narrow(3, depth, 1).sum().backward();
+    let flat: Vec<f64> = x.grad(&gradients).expect("an input that is followed").into_data().iter().collect();
+    flat.chunks(side).map(<[f64]>::to_vec).collect()
+}
+
+/// The standard deviation along one side of what counts.
+pub fn deviation(field: &[Vec<f64>]) -> f64 {
+    let middle = (field.len() / 2) as f64;
+    let rows =
+        field.iter().enumerate().map(|(at, row)| (at as f64 - middle).powi(2) * row.iter().sum::<f64>());
+    (rows.sum::<f64>() / field.iter().flatten().sum::<f64>()).sqrt()
+}
+
+fn explain(_seed: u64) -> Page {
+    let mut layers = Table::new(
+        "VGG-16, layer by layer: pixels that an output sees, pixels from one output to the next, and pixels of padding in front",
+        &["layer", "field", "stride", "padding"],
+    );
+    let mut field = Field::PIXEL;
+    for (at, layer) in vgg16().into_iter().enumerate() {
+        field = field.after(layer);
+        let kind = if layer.stride == 2 { "pool 2x2" } else { "conv 3x3" };
+        let cells = [field.size, field.stride, field.padding].map(|number| number.to_string());
+        layers.row(format!("{} {kind}", at + 1), cells);
+    }
+    let mut networks = Table::new(
+        "The last map of networks, ResNets with torchvision's padding",
+        &["network", "field", "stride", "padding"],
+    );
+    for (name, chain) in [
+        ("AlexNet (TF-Slim)", alexnet()),
+        ("VGG-16", vgg16()),
+        ("ResNet-50, stride on 1x1 (as in the paper)", resnet([3, 4, 6, 3], false)),
+        ("ResNet-50, stride on 3x3 (torchvision)", resnet([3, 4, 6, 3], true)),
+        ("ResNet-101, stride on 3x3", resnet([3, 4, 23, 3], true)),
+    ] {
+        let Field { size, stride, padding } = Field::of(&chain);
+        networks.row(name, [size, stride, padding].map(|number| number.to_string()));
+    }
+    let depths = [5, 10, 20, 40];
+    let mut effective_table = Table::new(
+        "3x3 convolutions with equal weights, one after the other: the field, and the standard deviation of what counts in it, as measured by the gradient and as √(2n/3) says",
+        &["convolutions", "field", "measured", "√(2n/3)", "field / deviation"],
+    );
+    let mut shares = Vec::new();
+    for depth in depths {
+        let found = effective(depth);
+        let (size, measured) = (2 * depth + 1, deviation(&found));
+        let predicted = (2.0 * depth as f64 / 3.0).sqrt();
+        shares.push(size as f64 / measured);
+        effective_table.row(
+            depth.to_string(),
+            [
+                size.to_string(),
+                format!("{measured:.4}"),
+                format!("{predicted:.4}"),
+                format!("{:.1}", size as f64 / measured),
+            ],
+        );
+    }
+    let small = |depth: usize| {
+        let found = effective(depth);
+        let side = found.len() as f64;
+        let mut drawing =
+            Drawing::new(format!("What counts after {depth} convolutions"), [164.0, 164.0]).at_most(220.0);
+        drawing.grid([2.0, 2.0], 160.0 / side, &found, None);
+        (format!("{depth} convolutions, {side} pixels"), drawing)
+    };
+    Page {
+        idea: [
+            "An output of a convolution sees as many pixels as its kernel, and one of a layer after it sees as many windows as its own.",
+            "So the field grows by (kernel − 1) times the product of all strides before, and dilation makes a kernel as wide as its holes.",
+            "Not all of the field counts alike: the pixels in its middle reach the output on many more ways than those at its edge.",
+        ],
+        formulas: vec![
+            formula(r"r_l = r_{l-1} + d_l (k_l - 1) \prod_{i<l} s_i", "r_l = r_(l−1) + d_l (k_l − 1) · Π_(i<l) s_i"),
+            formula(r"S = \prod_l s_l, \quad P = \sum_l p_l \prod_{i<l} s_i", "S = Π s_l,  P = Σ p_l Π_(i<l) s_i"),
+            formula(r"\text{centre}(u) = u S - P + \frac{r - 1}{2}", "centre(u) = u S − P + (r − 1)/2"),
+        ],
+        figures: vec![Figure {
+            name: "effective".into(),
+            caption: "The whole square is the field; the fuller a pixel, the more it counts. The deeper, the smaller the part that matters.".into(),
+            picture: Picture::Small([3, 5, 10, 20].map(small).into()),
+        }],
+        tables: vec![layers, networks],
+        experiment: Experiment {
+            question: "How much of its field does an output use?".into(),
+            method: "A gradient of 1 goes back from the middle output of n convolutions; where it arrives, pixels count.".into(),
+            result: format!(
+                "The field grows like n, what counts only like √n: the field is {:.1} standard deviations wide after {} convolutions and {:.1} after {}. The measured deviations \
+                 are those of a sum of n independent steps of −1, 0 or 1.",
+                shares[0], depths[0], shares[3], depths[3]
+            ),
+            figures: Vec::new(),
+            tables: vec![effective_table],
+        },
+        code: vec!["crates/explain/src/topics/receptive_field.rs: Field, effective"],
+        tests: vec!["crates/explain/tests/worked.rs: receptive_fields_are_the_published_ones"],
+        sources: vec![
+            ["Araujo, Norris, Sim 2019, Computing receptive fields of convolutional neural networks", "https://distill.pub/2019/computing-receptive-fields/"],
+            ["Luo et al. 2016, Understanding the effective receptive field", "https://arxiv.org/abs/1701.04128"],
+        ],
+    }
+}

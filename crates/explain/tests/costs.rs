@@ -1,0 +1,33 @@
+//! What layers cost, as the papers and arithmetic have it.
+
+use kiln_explain::topics::cost::Cost;
+use kiln_explain::topics::{depthwise, one_by_one, shared_weights, three_for_five};
+
+#[test]
+fn layers_cost_what_the_papers_say() {
+    // GoogLeNet's 5x5: 28 * 28 * 192 * 32 * 25; 28 * 28 * 192 * 16 + 28 * 28 * 16 * 32 * 25.
+    let [direct, reduced] = one_by_one::reductions();
+    assert_eq!(direct, Cost { parameters: 192 * 32 * 25, macs: 120_422_400 });
+    assert_eq!(reduced, Cost { parameters: 192 * 16 + 16 * 32 * 25, macs: 12_443_648 });
+    assert_eq!(format!("{:.2}", direct.macs as f64 / reduced.macs as f64), "9.68");
+
+    let weights = |side, layers| three_for_five::stacked(side, layers).parameters;
+    assert_eq!(
+        [weights(3, 2), weights(5, 1), weights(3, 3), weights(7, 1)],
+        [18, 25, 27, 49].map(|c| c * 64 * 64)
+    );
+
+    let all = depthwise::grouped(1);
+    for groups in [2, 32, 256] {
+        let part = depthwise::grouped(groups);
+        assert_eq!([part.macs, part.parameters].map(|one| one * groups as u64), [all.macs, all.parameters]);
+    }
+    assert_eq!(format!("{:.4}", depthwise::separable().macs as f64 / all.macs as f64), "0.1150");
+
+    // YOLOv1's layer of 256 filters of 3x3 over 7x7 places and 1024 channels.
+    let [own, shared] = shared_weights::yolo();
+    assert_eq!([own, shared], [115_618_048, 2_359_552]);
+    // 3 to 64 channels by 3x3 with a bias, at 224 by 224 pixels.
+    let first = shared_weights::first_of_vgg();
+    assert_eq!(first, Cost { parameters: 1792, macs: 86_704_128 });
+}
