@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::prelude::*;
+use kiln_graph::{Graph, Output, Role};
 use kiln_page::text::grouped;
 
 use crate::draw::Drawing;
@@ -26,12 +27,11 @@ impl Cost {
         image: [usize; 3],
         forward: impl Fn(&M, Tensor<4>) -> Tensor<4>,
     ) -> Self {
-        let parameters = init(&Device::flex()).num_params() as u64;
         let [channels, height, width] = image;
-        let macs = kiln_graph::macs(|device| {
-            forward(&init(device), Tensor::zeros([1, channels, height, width], device))
-        });
-        Self { parameters, macs: macs.expect("an image that is large enough") }
+        let output = |module: &M, images| vec![Output::new("y", &forward(module, images))];
+        let graph = Graph::record([1, channels, height, width], init, output);
+        let graph = graph.expect("an image that is large enough");
+        Self { parameters: graph.parameters(Role::Trainable), macs: graph.cost().macs }
     }
 }
 
