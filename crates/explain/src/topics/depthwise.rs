@@ -80,7 +80,7 @@ fn explain(_seed: u64) -> Page {
         idea: [
             "A grouped convolution cuts the channels into groups that do not see each other, which divides weights and multiplications by their number.",
             "With as many groups as channels it is depthwise: every channel is filtered for itself, and nothing is mixed.",
-            "A 1x1 convolution behind it mixes them; the two together do nearly what a full convolution does at about a ninth of its cost for 3x3 kernels.",
+            "A 1x1 convolution behind it mixes them; the two together take the place of a full convolution at about a ninth of its cost for 3x3 kernels.",
         ],
         formulas: vec![
             formula(r"\text{grouped: } \frac{1}{g}", "grouped: 1 / g of the cost"),

@@ -6,7 +6,7 @@ use burn::tensor::Distribution;
 use kiln_nn::{Conv2d, Conv2dConfig, padded};
 
 use super::receptive_field::{Field, Window, window};
-use super::{Topic, formula};
+use super::{Topic, distance, formula};
 use crate::draw::Drawing;
 use crate::page::{Experiment, Figure, Page, Picture, Table};
 
@@ -107,8 +107,9 @@ fn explain(seed: u64) -> Page {
             question: "Which rates see everything?".into(),
             method: "The ways from each pixel of the field to the output are counted for three layers of several rates.".into(),
             result: format!(
-                "All pixels are seen by the rates {}. A kernel with holes is a larger one with zeros in them: the two differ by {apart:.0e} at most.",
-                whole.join("; ")
+                "All pixels are seen by the rates {}. A kernel with holes is a larger one with zeros in them: the two differ by {} at most.",
+                whole.join("; "),
+                distance(apart)
             ),
             figures: Vec::new(),
             tables: vec![seen],

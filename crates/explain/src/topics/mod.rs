@@ -67,3 +67,8 @@ pub const TOPICS: &[Topic] = &[
 fn formula(latex: &'static str, text: &'static str) -> Formula {
     Formula { latex, text }
 }
+
+/// A distance between two results: its size, or that there is none.
+fn distance(value: f32) -> String {
+    if value == 0.0 { "0".into() } else { format!("{value:.0e}") }
+}

@@ -6,7 +6,7 @@ use burn::tensor::Distribution;
 use kiln_nn::{Conv2d, Conv2dConfig, Linear, padded};
 
 use super::cost::{Cost, compared};
-use super::{Topic, formula};
+use super::{Topic, distance, formula};
 use crate::page::{Experiment, Page, Table};
 
 pub(super) const TOPIC: Topic = Topic {
@@ -48,7 +48,7 @@ fn explain(seed: u64) -> Page {
     let size = y.abs().max().into_scalar::<f32>();
     let mut same = Table::new("64 channels to 32, two images of 14 by 14 pixels", &["", "value"]);
     same.row("largest value", [format!("{size:.3}")]);
-    same.row("largest distance between the two", [format!("{apart:.1e}")]);
+    same.row("largest distance between the two", [distance(apart)]);
     Page {
         idea: [
             "A 1x1 convolution looks at one pixel at a time and mixes its channels: it is a linear layer, the same one for every pixel.",
@@ -65,7 +65,8 @@ fn explain(seed: u64) -> Page {
             question: "Is it a linear layer?".into(),
             method: "A 1x1 convolution, and a linear layer with the same weights that is given every pixel's channels.".into(),
             result: format!(
-                "The largest distance between the two is {apart:.1e}, that of 32-bit rounding. The way over 16 channels takes {:.2} times fewer multiplications.",
+                "The largest distance between the two is {}. The way over 16 channels takes {:.2} times fewer multiplications.",
+                distance(apart),
                 direct.macs as f64 / reduced.macs as f64
             ),
             figures: Vec::new(),

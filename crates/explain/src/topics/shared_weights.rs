@@ -7,7 +7,7 @@ use kiln_nn::{Conv2d, Conv2dConfig, LocallyConnected2d, LocallyConnected2dConfig
 use kiln_page::text::grouped;
 
 use super::cost::Cost;
-use super::{Topic, formula};
+use super::{Topic, distance, formula};
 use crate::draw::Drawing;
 use crate::page::{Experiment, Figure, Page, Picture, Table};
 
@@ -75,12 +75,12 @@ fn explain(seed: u64) -> Page {
     let x = x.inner();
     let shifted = (around(moved(x.clone())) - moved(around(x))).abs().max().into_scalar::<f32>();
     let mut checks = Table::new("3 to 4 channels by 3x3 on 8 by 8 pixels", &["", "largest distance"]);
-    checks.row("values: convolution and local layer with one kernel everywhere", [format!("{values:.1e}")]);
+    checks.row("values: convolution and local layer with one kernel everywhere", [distance(values)]);
     checks.row(
         format!("gradients (up to {size:.1}): of the kernel, and summed over the places"),
-        [format!("{apart:.1e}")],
+        [distance(apart)],
     );
-    checks.row("values: image moved first, and result moved", [format!("{shifted:.1e}")]);
+    checks.row("values: image moved first, and result moved", [distance(shifted)]);
     Page {
         idea: [
             "A convolution has one kernel for all places, where a locally connected layer has one for each.",
@@ -101,7 +101,10 @@ fn explain(seed: u64) -> Page {
             question: "Is a convolution a local layer whose kernels are tied?".into(),
             method: "A local layer gets the same kernel in all 64 places; values and gradients of both are compared, and an image is moved around a torus.".into(),
             result: format!(
-                "Values agree to {values:.0e}, and the kernel's gradient is the sum over the places, to {apart:.0e}. Moving the image moves the result, to {shifted:.0e}."
+                "Values agree to {}, and the kernel's gradient is the sum over the places, to {}. Moving the image moves the result, to {}.",
+                distance(values),
+                distance(apart),
+                distance(shifted)
             ),
             figures: Vec::new(),
             tables: vec![checks],

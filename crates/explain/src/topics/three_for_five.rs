@@ -87,7 +87,8 @@ fn explain(seed: u64) -> Page {
             "Between them there is room for activations, so they can say what one large linear kernel cannot; but not every 5x5 kernel is a product of two of 3x3.",
         ],
         formulas: vec![
-            formula(r"2 \cdot 9 C^2 = 18 C^2 < 25 C^2, \quad 3 \cdot 9 C^2 = 27 C^2 < 49 C^2", "2·9C² = 18C² < 25C²,  3·9C² = 27C² < 49C²"),
+            formula(r"2 \cdot 9 C^2 = 18 C^2 < 25 C^2", "2·9C² = 18C² < 25C²"),
+            formula(r"3 \cdot 9 C^2 = 27 C^2 < 49 C^2", "3·9C² = 27C² < 49C²"),
         ],
         figures: vec![figure, kernels],
         tables: vec![table, fields],
