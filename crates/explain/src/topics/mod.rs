@@ -3,13 +3,16 @@
 mod activations;
 mod backprop;
 mod dropout;
+mod iou_losses;
 mod normalization;
 mod pooling;
+mod segmentation_kinds;
 mod sobel;
 
 use crate::page::Page;
 
 pub use backprop::{Passed, ThreeLayers, WORKED};
+pub use segmentation_kinds::panoptic_quality;
 
 /// A concept that can be looked at.
 #[derive(Debug, Clone, Copy)]
@@ -32,4 +35,6 @@ pub const TOPICS: &[Topic] = &[
     activations::TOPIC,
     normalization::TOPIC,
     dropout::TOPIC,
+    iou_losses::TOPIC,
+    segmentation_kinds::TOPIC,
 ];
