@@ -30,3 +30,29 @@ fn ciou_has_the_worked_aspects() {
         assert!((taken - alpha * 0.1678258).abs() < 1e-6, "{taken}");
     }
 }
+
+#[test]
+fn six_boxes_have_the_worked_overlaps() {
+    let boxes = [
+        [100.0, 100.0, 210.0, 210.0],
+        [105.0, 105.0, 215.0, 215.0],
+        [250.0, 250.0, 320.0, 320.0],
+        [100.0, 100.0, 200.0, 200.0],
+        [260.0, 255.0, 325.0, 330.0],
+        [90.0, 110.0, 205.0, 220.0],
+    ]
+    .map(BoundingBox::from_xyxy);
+    let worked = [
+        (0, 1, 0.836812),
+        (0, 3, 0.826446),
+        (0, 5, 0.736842),
+        (1, 3, 0.690249),
+        (1, 5, 0.736842),
+        (2, 4, 0.663830),
+        (3, 5, 0.659341),
+    ];
+    for (a, b, expected) in worked {
+        let iou = Overlap::Iou.of(&boxes[a], &boxes[b]);
+        assert!((iou - expected).abs() < 1e-6, "{a}, {b}: {iou}, not {expected}");
+    }
+}

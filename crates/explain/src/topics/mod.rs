@@ -1,17 +1,26 @@
 //! The topics, in the order in which they are best read.
 
 mod activations;
+mod anchors;
 mod backprop;
+mod box_regression;
+mod depthwise;
+mod dilated;
 mod dropout;
 mod iou_losses;
+mod nms;
 mod normalization;
 mod pooling;
+mod residual;
 mod segmentation_kinds;
 mod sobel;
 
 use crate::page::Page;
 
 pub use backprop::{Passed, ThreeLayers, WORKED};
+pub use depthwise::distance;
+pub use dilated::paths;
+pub use residual::variance_shift;
 pub use segmentation_kinds::panoptic_quality;
 
 /// A concept that can be looked at.
@@ -35,6 +44,12 @@ pub const TOPICS: &[Topic] = &[
     activations::TOPIC,
     normalization::TOPIC,
     dropout::TOPIC,
+    residual::TOPIC,
+    depthwise::TOPIC,
+    dilated::TOPIC,
+    nms::TOPIC,
+    anchors::TOPIC,
+    box_regression::TOPIC,
     iou_losses::TOPIC,
     segmentation_kinds::TOPIC,
 ];
