@@ -1,7 +1,11 @@
 //! Drawings as SVG, in the colours of the pages' style.
 
 use std::fmt::Write;
+use std::io::Cursor;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use image::{ImageFormat, RgbImage};
 use kiln_page::text::escape;
 
 /// Beside the style of all pages.
@@ -112,6 +116,18 @@ impl Drawing {
         let _ = writeln!(
             self.body,
             "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>"
+        );
+    }
+
+    /// An image, its pixels sharp.
+    pub fn image(&mut self, [x, y, width, height]: [f64; 4], image: &RgbImage) {
+        let mut file = Cursor::new(Vec::new());
+        image.write_to(&mut file, ImageFormat::Png).expect("memory takes every PNG");
+        let file = STANDARD.encode(file.into_inner());
+        let _ = writeln!(
+            self.body,
+            "<image class=\"pixels\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" \
+             href=\"data:image/png;base64,{file}\"/>"
         );
     }
 

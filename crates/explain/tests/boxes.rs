@@ -4,6 +4,7 @@
 #![allow(clippy::excessive_precision)] // as the references print them
 
 use kiln_core::{BoundingBox, BoxRegression, Overlap};
+use kiln_explain::topics::panoptic_quality;
 use kiln_tasks::Suppression;
 
 fn near(ours: f32, expected: f32, tolerance: f32) {
@@ -85,5 +86,31 @@ fn a_box_is_regressed_by_the_worked_deltas() {
     let deltas = BoxRegression::PLAIN.deltas(&proposal, &truth);
     for (ours, expected) in deltas.into_iter().zip([0.2, -0.125, 0.1823215568, 0.2231435513]) {
         near(ours, expected, 1e-6);
+    }
+}
+
+#[test]
+fn panoptic_quality_has_the_worked_numbers() {
+    // SQ = 2.2 / 3, RQ = 3 / (3 + 1/2 + 1), PQ = 2.2 / 4.5.
+    let expected = [0.4888889, 0.7333333, 0.6666667];
+    for (ours, expected) in panoptic_quality(&[0.9, 0.7, 0.6], 1, 2).iter().zip(expected) {
+        assert!((ours - expected).abs() < 1e-7, "{ours}, not {expected}");
+    }
+    // Nothing there and nothing found; all found.
+    assert_eq!(panoptic_quality(&[], 0, 0), [0.0; 3]);
+    assert_eq!(panoptic_quality(&[1.0], 0, 0), [1.0; 3]);
+}
+
+#[test]
+fn ciou_has_the_worked_aspects() {
+    // Both pairs are of aspects 2 and 1/2; what CIoU takes from DIoU is alpha v.
+    let rows = [
+        ([0.0, 0.0, 4.0, 2.0], [1.0, 0.0, 3.0, 4.0], 0.2011113),
+        ([10.0, 10.0, 50.0, 30.0], [20.0, 15.0, 40.0, 55.0], 0.1790989),
+    ];
+    for (a, b, alpha) in rows {
+        let (a, b) = (BoundingBox::from_xyxy(a), BoundingBox::from_xyxy(b));
+        let taken = Overlap::Diou.of(&a, &b) - Overlap::Ciou.of(&a, &b);
+        assert!((taken - alpha * 0.1678258).abs() < 1e-6, "{taken}");
     }
 }

@@ -1,7 +1,7 @@
 //! What layers cost, as the papers and arithmetic have it.
 
 use kiln_explain::topics::cost::Cost;
-use kiln_explain::topics::{depthwise, one_by_one, shared_weights, three_for_five};
+use kiln_explain::topics::{grouped, one_by_one, shared_weights, three_for_five};
 
 #[test]
 fn layers_cost_what_the_papers_say() {
@@ -17,12 +17,12 @@ fn layers_cost_what_the_papers_say() {
         [18, 25, 27, 49].map(|c| c * 64 * 64)
     );
 
-    let all = depthwise::grouped(1);
+    let all = grouped::grouped(1);
     for groups in [2, 32, 256] {
-        let part = depthwise::grouped(groups);
+        let part = grouped::grouped(groups);
         assert_eq!([part.macs, part.parameters].map(|one| one * groups as u64), [all.macs, all.parameters]);
     }
-    assert_eq!(format!("{:.4}", depthwise::separable().macs as f64 / all.macs as f64), "0.1150");
+    assert_eq!(format!("{:.4}", grouped::separable().macs as f64 / all.macs as f64), "0.1150");
 
     // YOLOv1's layer of 256 filters of 3x3 over 7x7 places and 1024 channels.
     let [own, shared] = shared_weights::yolo();

@@ -20,7 +20,19 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("kiln-train", &["kiln-core", "kiln-kernels"]),
     ("kiln-graph", &["kiln-core", "kiln-nn"]),
     ("kiln-page", &[]),
-    ("kiln-explain", &["kiln-core", "kiln-nn", "kiln-tasks", "kiln-graph", "kiln-page"]),
+    (
+        "kiln-explain",
+        &[
+            "kiln-core",
+            "kiln-data",
+            "kiln-kernels",
+            "kiln-nn",
+            "models",
+            "kiln-tasks",
+            "kiln-graph",
+            "kiln-page",
+        ],
+    ),
     ("kiln", &[ANY]),
     (
         "kiln-bench",

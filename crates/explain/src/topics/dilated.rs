@@ -1,127 +1,181 @@
-//! Kernels with holes.
+//! Kernels with holes, and what falls through them.
 
 use burn::module::Param;
 use burn::prelude::*;
-use burn::tensor::Distribution;
-use kiln_nn::{Conv2d, Conv2dConfig, padded};
+use burn::tensor::DType;
+use kiln_data::{Dataset, Shapes, ShapesConfig};
+use kiln_nn::{PaddingConfig2d, dilated};
+use kiln_page::text::percent;
 
-use super::receptive_field::{Field, Window, window};
-use super::{Topic, distance, formula};
+use super::Topic;
 use crate::draw::Drawing;
-use crate::page::{Experiment, Figure, Page, Picture, Table};
+use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
 
 pub(super) const TOPIC: Topic = Topic {
     name: "dilated",
     title: "Dilated convolution",
-    summary: "Kernels with holes see far with few weights; rates without a common divisor see everything on the way.",
+    summary: "A kernel whose weights stand apart sees farther at the same cost, and equal rates leave holes: gridding.",
     explain,
 };
 
-/// How many ways lead from each pixel of a row to the middle output of 3-wide convolutions of these rates.
-pub fn ways(rates: &[usize]) -> Vec<u64> {
-    let reach: usize = rates.iter().sum();
-    let mut ways = vec![0; 2 * reach + 1];
-    ways[reach] = 1;
-    for rate in rates {
-        let at = |place: usize, by: i64| {
-            let from = place as i64 + by * *rate as i64;
-            usize::try_from(from).ok().and_then(|from| ways.get(from)).copied().unwrap_or(0)
-        };
-        ways = (0..ways.len()).map(|place| at(place, -1) + at(place, 0) + at(place, 1)).collect();
-    }
-    ways
+/// By how many pixels the weights of layers stand apart, one after the other.
+const RATES: [&[usize]; 6] =
+    [&[1, 1, 1], &[2, 2, 2], &[1, 2, 4], &[1, 2, 5], &[2, 4, 8], &[1, 2, 4, 8, 16, 1]];
+const SIDE: usize = 32;
+
+/// `x` through layers of 3 by 3 weights, all of them alike.
+fn through(rates: &[usize], weight: f64, x: Tensor<4>) -> Tensor<4> {
+    rates.iter().fold(x, |x, rate| {
+        let mut layer = dilated([1, 1], *rate).init(&x.device());
+        layer.weight = Param::from_tensor(Tensor::full([1, 1, 3, 3], weight, (&x.device(), x.dtype())));
+        layer.forward(x)
+    })
 }
 
-fn layers(rates: &[usize]) -> Vec<Window> {
-    rates.iter().map(|dilation| Window { dilation: *dilation, ..window(3, 1, *dilation) }).collect()
+/// On how many paths each pixel of a map of `side` reaches the middle one through layers of such rates.
+pub fn paths(rates: &[usize], side: usize) -> Vec<Vec<f64>> {
+    let device = Device::flex().autodiff();
+    let x = Tensor::<4>::zeros([1, 1, side, side], (&device, DType::F64)).require_grad();
+    let middle = through(rates, 1.0, x.clone()).narrow(2, side / 2, 1).narrow(3, side / 2, 1);
+    let gradient = x.grad(&middle.sum().backward()).expect("an input that is followed");
+    rows(gradient)
+}
+
+fn rows(x: Tensor<4>) -> Vec<Vec<f64>> {
+    let columns = x.dims()[3];
+    let flat: Vec<f64> = x.into_data().iter().collect();
+    flat.chunks(columns).map(<[f64]>::to_vec).collect()
+}
+
+/// The side of the field, and how many of its pixels are seen.
+fn field(rates: &[usize]) -> (usize, usize) {
+    let side = 1 + 2 * rates.iter().sum::<usize>();
+    let seen = paths(rates, side).iter().flatten().filter(|paths| **paths > 0.0).count();
+    (side, seen)
+}
+
+fn named(rates: &[usize]) -> String {
+    rates.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn explain(seed: u64) -> Page {
-    let mut table =
-        Table::new("3x3 convolutions one after the other: the field after each", &["rates", "fields"]);
-    for rates in [&[1, 1, 1][..], &[1, 2, 4], &[1, 2, 4, 8, 16, 1]] {
-        let fields = (1..=rates.len()).map(|count| Field::of(&layers(&rates[..count])).size.to_string());
-        table.row(
-            rates.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
-            [fields.collect::<Vec<_>>().join(", ")],
-        );
-    }
-    let small = |rates: [usize; 3]| {
-        let row = ways(&rates);
-        // Along both sides the ways multiply.
-        let grid: Vec<Vec<f64>> =
-            row.iter().map(|a| row.iter().map(|b| (*a * *b) as f64).collect()).collect();
-        let names = rates.map(|rate| rate.to_string()).join(", ");
-        let mut drawing = Drawing::new(format!("What rates {names} see"), [168.0, 168.0]).at_most(230.0);
-        drawing.grid([4.0, 4.0], 160.0 / row.len() as f64, &grid, None);
-        (format!("rates {names}"), drawing)
-    };
-    let mut seen = Table::new(
-        "Of the pixels of the field, how many the middle output depends on",
-        &["rates", "field", "seen"],
+    let mut fields = Table::new(
+        "Layers of 3 by 3 weights, of these rates: the side of the field that one output sees, and how much of it",
+        &["rates", "side", "pixels", "seen", "share", "weights"],
     );
-    let mut shares = Vec::new();
-    for rates in [[1, 1, 1], [1, 2, 4], [2, 2, 2], [2, 4, 8], [1, 2, 5]] {
-        let row = ways(&rates);
-        let share = row.iter().filter(|ways| **ways > 0).count() as f64 / row.len() as f64;
-        let names = rates.map(|rate| rate.to_string()).join(", ");
-        seen.row(names.clone(), [row.len().to_string(), format!("{:.0} %", 100.0 * share * share)]);
-        shares.push((names, share * share));
+    for rates in RATES {
+        let (side, seen) = field(rates);
+        let share = seen as f64 / (side * side) as f64;
+        let cells = [side, side * side, seen].map(|count| count.to_string());
+        fields.row(named(rates), cells.into_iter().chain([percent(share, 1), (9 * rates.len()).to_string()]));
     }
-    let device = Device::flex();
-    device.seed(seed);
-    let small_kernel = Tensor::<4>::random([2, 3, 3, 3], Distribution::Normal(0.0, 1.0), &device);
-    let stuffed =
-        Tensor::zeros([2, 3, 5, 5], &device).slice_assign(s![.., .., 0..5;2, 0..5;2], small_kernel.clone());
-    let conv = |weight: Tensor<4>, dilation: usize| {
-        let side = weight.dims()[3];
-        let config = Conv2dConfig::new([3, 2], [side; 2])
-            .with_dilation([dilation; 2])
-            .with_padding(padded(2))
-            .with_bias(false);
-        Conv2d { weight: Param::from_tensor(weight), ..config.init(&device) }
+    let mut kernels = Table::new(
+        "One layer of 3 by 3 weights: its extent, and the padding that keeps the size of the map",
+        &["rate", "extent", "padding"],
+    );
+    for rate in [1, 2, 4, 6, 12, 18, 24] {
+        let padding = dilated([1, 1], rate).padding;
+        let PaddingConfig2d::Explicit(padding, ..) = padding else { unreachable!("padded explicitly") };
+        kernels.row(rate.to_string(), [(rate * 2 + 1).to_string(), padding.to_string()]);
+    }
+    let small = |rates: &[usize]| {
+        let mut drawing =
+            Drawing::new(format!("What layers of rates {} see", named(rates)), [190.0, 190.0]).at_most(220.0);
+        let cell = 10.0;
+        let paths = paths(rates, 19);
+        let largest = paths.iter().flatten().fold(1.0, |most: f64, one| most.max(*one));
+        for (row, list) in paths.iter().enumerate() {
+            for (column, count) in list.iter().enumerate() {
+                let place = [cell * column as f64, cell * row as f64, cell, cell];
+                if *count > 0.0 {
+                    // One path of many is still to be seen.
+                    drawing.shade(place, 1, 0.2 + 0.8 * count / largest);
+                }
+                drawing.frame(place, "cell");
+            }
+        }
+        (format!("rates {}", named(rates)), drawing)
     };
-    let x = Tensor::<4>::random([1, 3, 12, 12], Distribution::Normal(0.0, 1.0), &device);
-    let apart = (conv(small_kernel, 2).forward(x.clone()) - conv(stuffed, 1).forward(x))
-        .abs()
-        .max()
-        .into_scalar::<f32>();
-    let whole: Vec<&str> =
-        shares.iter().filter(|(_, share)| *share == 1.0).map(|(name, _)| name.as_str()).collect();
+
+    // An image, and a chessboard of pixels over it, through layers that take means.
+    let shapes = Shapes::new(ShapesConfig::new("explained", 1, seed).with_size(SIDE))
+        .expect("a size that `shapes` has");
+    let image = shapes.get(0).expect("`shapes` reads no file").image;
+    let grey: Vec<f64> =
+        image.pixels().map(|pixel| pixel.0.iter().map(|one| f64::from(*one)).sum::<f64>() / 765.0).collect();
+    let tensor = |values: Vec<f64>| {
+        Tensor::<4>::from_data(TensorData::new(values, [1, 1, SIDE, SIDE]), (&Device::flex(), DType::F64))
+    };
+    let board: Vec<f64> = (0..SIDE * SIDE)
+        .map(|at| if (at / SIDE + at % SIDE).is_multiple_of(2) { 0.25 } else { -0.25 })
+        .collect();
+    let both: Vec<f64> = grey.iter().zip(&board).map(|(a, b)| a + b).collect();
+    let mut left = Table::new(
+        "How much of the chessboard is left behind three layers that take means of 9 pixels each (in the middle, away from the border)",
+        &["rates", "of its height", "expected"],
+    );
+    let mut pictures = Vec::new();
+    let mut drawn = |name: String, x: Tensor<4>| {
+        let mut drawing =
+            Drawing::new(format!("The image and the chessboard, {name}"), [160.0, 160.0]).at_most(200.0);
+        let values: Vec<f64> = x.into_data().iter().collect();
+        let picture = image::GrayImage::from_fn(SIDE as u32, SIDE as u32, |column, row| {
+            let value = values[row as usize * SIDE + column as usize];
+            image::Luma([(255.0 * (0.2 + 0.6 * value)).clamp(0.0, 255.0) as u8])
+        });
+        drawing.image([0.0, 0.0, 160.0, 160.0], &image::DynamicImage::from(picture).to_rgb8());
+        pictures.push((name, drawing));
+    };
+    drawn("before".into(), tensor(both.clone()));
+    let mut heights = Vec::new();
+    for (rates, expected) in [(RATES[0], 1.0 / 729.0), (RATES[1], 1.0), (RATES[3], 1.0 / 81.0)] {
+        let rest = rows(through(rates, 1.0 / 9.0, tensor(board.clone())));
+        let height = rest[SIDE / 2][SIDE / 2].abs() / 0.25;
+        left.row(named(rates), [height, expected].map(|one| format!("{one:.6}")));
+        heights.push(height);
+        drawn(format!("rates {}", named(rates)), through(rates, 1.0 / 9.0, tensor(both.clone())));
+    }
     Page {
         idea: [
-            "A dilated convolution leaves pixels out between those that its kernel looks at, so that it sees farther with the same weights.",
-            "With rates that double, the field doubles with every layer, where layers without holes add two pixels each.",
-            "Rates with a common divisor see only every second, third … pixel, whatever the depth (gridding); rates of 1, 2, 5 see all.",
+            "A dilated convolution leaves pixels out between those that its weights meet, so that the same nine weights see farther, and the map keeps its size.",
+            "With rates that double from layer to layer the field grows exponentially with depth, at a cost that grows linearly.",
+            "With equal rates, or rates with a common factor, neighbouring outputs look at different pixels and never at each other's: the map falls apart into grids.",
         ],
         formulas: vec![
-            formula(r"\tilde{k} = d (k - 1) + 1, \quad p = \frac{d (k - 1)}{2}", "k̃ = d (k − 1) + 1,  p = d (k − 1)/2 keeps the size"),
+            Formula { latex: r"y_{i,j} = \sum_{u,v} w_{u,v}\, x_{i + r u,\, j + r v}", text: "y_ij = Σ w_uv x_(i + r u, j + r v)" },
+            Formula { latex: r"k' = r (k - 1) + 1, \quad p = \frac{r (k - 1)}{2}", text: "extent k' = r (k − 1) + 1,  padding p = r (k − 1) / 2" },
+            Formula { latex: r"\text{field} = 1 + \sum_l r_l (k_l - 1)", text: "field = 1 + Σ r_l (k_l − 1)" },
         ],
         figures: vec![Figure {
             name: "fields".into(),
-            caption: "What the middle output of three 3x3 convolutions depends on, the fuller the more ways lead there; what is blank is not seen.".into(),
-            picture: Picture::Small([[1, 1, 1], [1, 2, 4], [2, 2, 2], [1, 2, 5]].map(small).into()),
+            caption: "What the output in the middle sees of 19 by 19 pixels through three layers, the fuller the more paths lead there. With rates 2, 2, 2 seven tenths of the field are not seen.".into(),
+            picture: Picture::Small(RATES[..4].iter().map(|rates| small(rates)).collect()),
         }],
-        tables: vec![table],
+        tables: vec![fields, kernels],
         experiment: Experiment {
-            question: "Which rates see everything?".into(),
-            method: "The ways from each pixel of the field to the output are counted for three layers of several rates.".into(),
+            question: "What do equal rates do to fine detail?".into(),
+            method: "A chessboard of single pixels is laid over an image of “shapes”, and three layers, each a mean over nine pixels, should smooth it away.".into(),
             result: format!(
-                "All pixels are seen by the rates {}. A kernel with holes is a larger one with zeros in them: the two differ by {} at most.",
-                whole.join("; "),
-                distance(apart)
+                "Rates 1, 1, 1 leave {:.4} of its height, rates 1, 2, 5 {:.4}. With rates 2, 2, 2 all of it passes ({:.4}): a mean over every second pixel meets squares of one colour alone. An odd rate leaves a ninth of \
+                 it, an even one everything. Rates such as 1, 2, 5, whose fields have no holes, are what Wang et al. call hybrid dilated convolution.",
+                heights[0], heights[2], heights[1]
             ),
-            figures: Vec::new(),
-            tables: vec![seen],
+            figures: vec![Figure {
+                name: "chessboards".into(),
+                caption: "The image with the chessboard, and behind three layers that take means; it fades towards the border, where zeros are padded.".into(),
+                picture: Picture::Small(pictures),
+            }],
+            tables: vec![left],
         },
-        code: vec!["crates/nn/src/conv/mod.rs: dilated", "crates/explain/src/topics/dilated.rs: ways"],
+        code: vec!["crates/nn/src/conv/mod.rs: dilated", "crates/models/deeplab/src/aspp.rs: DeepLab's parallel rates"],
         tests: vec![
             "crates/nn/tests/convolutions.rs: dilation_is_a_kernel_with_zeros_between",
-            "crates/explain/tests/worked.rs: receptive_fields_are_the_published_ones",
+            "crates/explain/tests/fields.rs: dilated_layers_have_the_worked_fields",
         ],
         sources: vec![
             ["Yu and Koltun 2016, Multi-scale context aggregation by dilated convolutions", "https://arxiv.org/abs/1511.07122"],
             ["Wang et al. 2018, Understanding convolution for semantic segmentation", "https://arxiv.org/abs/1702.08502"],
+            ["Chen et al. 2017, DeepLab", "https://arxiv.org/abs/1606.00915"],
         ],
     }
 }

@@ -2,13 +2,16 @@
 
 mod activations;
 pub mod adam_sins;
+mod anchors;
 mod backprop;
+mod box_regression;
 pub mod cnn_backprop;
 pub mod cost;
 pub mod depthwise;
-pub mod dilated;
+mod dilated;
 mod dropout;
 pub mod ema;
+pub mod grouped;
 mod iou_losses;
 pub mod linear_regions;
 mod nms;
@@ -17,6 +20,8 @@ mod normalization;
 pub mod one_by_one;
 mod pooling;
 pub mod receptive_field;
+mod residual;
+mod segmentation_kinds;
 pub mod shared_weights;
 mod sobel;
 pub mod three_for_five;
@@ -25,6 +30,9 @@ mod transposed;
 use crate::page::{Formula, Page};
 
 pub use backprop::{Passed, ThreeLayers, WORKED};
+pub use dilated::paths;
+pub use residual::variance_shift;
+pub use segmentation_kinds::panoptic_quality;
 
 /// A concept that can be looked at.
 #[derive(Debug, Clone, Copy)]
@@ -56,11 +64,16 @@ pub const TOPICS: &[Topic] = &[
     dropout::TOPIC,
     one_by_one::TOPIC,
     three_for_five::TOPIC,
+    residual::TOPIC,
+    grouped::TOPIC,
     depthwise::TOPIC,
     dilated::TOPIC,
     transposed::TOPIC,
     nms::TOPIC,
+    anchors::TOPIC,
+    box_regression::TOPIC,
     iou_losses::TOPIC,
+    segmentation_kinds::TOPIC,
 ];
 
 /// A formula for pages and for the terminal.

@@ -26,7 +26,7 @@ pub enum Priors {
 
 impl Priors {
     /// Width and height in pixels.
-    fn anchors(self) -> Vec<[f32; 2]> {
+    pub fn anchors(self) -> Vec<[f32; 2]> {
         let cells = match self {
             Self::Voc => [
                 [1.3221, 1.73145],
