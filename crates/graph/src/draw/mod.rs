@@ -24,7 +24,11 @@ impl Graph {
         while let Some(inner) = tallest(&group).and_then(|at| group.spliced(at)) {
             group = inner;
         }
-        let picture = Picture::of(&group).wrapped();
+        let mut picture = Picture::of(&group).wrapped();
+        let end = picture.height - 0.1;
+        for line in &mut picture.lines {
+            line.tip |= line.points.last().is_some_and(|[_, y]| *y > end);
+        }
         let (width, height) = (picture.width + 2.0 * MARGIN, picture.height + 2.0 * MARGIN + TITLE);
         let title = escaped(title);
         let mut svg = format!(

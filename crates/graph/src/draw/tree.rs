@@ -352,7 +352,8 @@ fn merged(a: &Block, b: &Block) -> Block {
                 },
             });
             let first = a.title.split(" … ").next().unwrap_or_default();
-            let title = if first == b.title { first.to_string() } else { format!("{first} … {}", b.title) };
+            let last = b.title.split(" … ").last().unwrap_or_default();
+            let title = if first == last { first.to_string() } else { format!("{first} … {last}") };
             Block::Group(Group {
                 title,
                 kind: a.kind.clone(),
