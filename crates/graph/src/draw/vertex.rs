@@ -250,6 +250,10 @@ fn text(node: &Node) -> String {
 fn part(node: &Node) -> String {
     match node.operations.as_slice() {
         [OperationIr::BaseFloat(Base::Slice(slice))] => match slice.ranges.get(1) {
+            Some(range) if 2 * slice.out.shape[1] == slice.tensor.shape[1] => {
+                let which = if range.start == 0 { "first" } else { "second" };
+                format!("{which} half of channels")
+            }
             Some(range) if slice.out.shape[1] < slice.tensor.shape[1] => {
                 format!("channels {}–{}", range.start, range.start + slice.out.shape[1] as isize - 1)
             }
