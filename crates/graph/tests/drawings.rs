@@ -74,3 +74,16 @@ fn shapes_and_names_are_written() {
         assert!(texts.iter().any(|text| text == expected), "{expected}: {texts:?}");
     }
 }
+
+#[test]
+fn a_type_that_stands_at_many_places_is_drawn_once_beside_a_high_picture() {
+    let texts = texts(&named("yolov5n").draw("YOLOv5n"));
+    // Four stages of C3 blocks with shortcuts, of 1, 2, 3 and 1 parts, and four without in the neck.
+    for (text, count) in [("C3", 1), ("C3, n = 1", 2), ("C3, n = 2", 1), ("C3, n = 3", 1), ("×n", 1)] {
+        assert_eq!(texts.iter().filter(|other| *other == text).count(), count, "{text}: {texts:?}");
+    }
+    assert_eq!(
+        texts.iter().filter(|text| ["top4", "top3", "bottom4", "bottom5"].contains(&text.as_str())).count(),
+        4
+    );
+}

@@ -128,6 +128,16 @@ fn check(entry: &Entry, runtime: &mut Runtime, folder: &Path) {
 }
 
 #[test]
+fn what_onnx_does_not_have_is_named() {
+    use burn::nn::conv::{Conv2d, Conv2dConfig};
+    let conv = Conv2dConfig::new([3, 4], [3, 3]).init(&Device::flex());
+    let run = |conv: &Conv2d, x: Tensor<4>| vec![kiln_graph::Output::new("map", &conv.forward(x).cumsum(1))];
+    let graph = Graph::capture(&conv, [1, 3, 8, 8], run).unwrap();
+    let error = graph.onnx(&conv, &[]).unwrap_err().to_string();
+    assert!(error.contains("cumsum"), "{error}");
+}
+
+#[test]
 fn onnx_runtime_says_what_the_model_says() {
     let Ok(python) = std::env::var(PYTHON) else {
         println!("skipped: {PYTHON} names no Python with onnxruntime");

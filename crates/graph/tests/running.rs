@@ -178,6 +178,30 @@ fn the_effective_field_of_equal_weights_is_as_wide_as_published() {
     }
 }
 
+#[test]
+fn every_kind_of_classifier_has_a_map_that_speaks_for_a_class() {
+    let device = Device::flex();
+    device.seed(11);
+    for (name, side) in FAMILIES {
+        let entry = find(name).unwrap();
+        if entry.kind() != kiln_zoo::Kind::Classifier {
+            continue;
+        }
+        let model = entry.model(entry.num_classes(), &device);
+        let image = Tensor::<4>::random([1, 3, side, side], Distribution::Normal(0.0, 1.0), &device);
+        let graph = capture(&model, image.dims());
+        let node = graph.last_map().unwrap();
+        let weights = Weights::of(&model);
+        // Evidence for one class or another there is.
+        let lit = (0..entry.num_classes()).any(|class| {
+            let heat = graph.class_activation(&weights, image.clone(), node, class).unwrap();
+            assert_eq!([heat.height, heat.width], node.shape()[2..], "{name}");
+            heat.values.contains(&1.0)
+        });
+        assert!(lit, "{name}");
+    }
+}
+
 /// Finds the one matrix of a network.
 struct Linear {
     weight: Option<Tensor<2>>,

@@ -1,5 +1,7 @@
 //! A network as a picture.
 
+mod fold;
+mod legend;
 mod picture;
 mod place;
 mod tree;
@@ -9,7 +11,7 @@ use std::fmt::Write;
 
 use crate::graph::Graph;
 use picture::{LINE, Path, Picture, Placed, TITLE, heading};
-use tree::{Block, Group};
+use tree::{Block, Group, VARIES};
 use vertex::Class;
 
 /// Room around the picture.
@@ -24,7 +26,16 @@ impl Graph {
         while let Some(inner) = tallest(&group).and_then(|at| group.spliced(at)) {
             group = inner;
         }
-        let picture = Picture::of(&group).wrapped();
+        let mut types = Vec::new();
+        if Picture::of(&group).wrapped().height > legend::HIGH {
+            types = legend::types(&mut group);
+        }
+        let mut picture = Picture::of(&group).wrapped();
+        let end = picture.height - 0.1;
+        for line in &mut picture.lines {
+            line.tip |= line.points.last().is_some_and(|[_, y]| *y > end);
+        }
+        let picture = picture.beside(&types);
         let (width, height) = (picture.width + 2.0 * MARGIN, picture.height + 2.0 * MARGIN + TITLE);
         let title = escaped(title);
         let mut svg = format!(
@@ -98,7 +109,7 @@ fn write(svg: &mut String, picture: &Picture, left: f64, top: f64) {
             (_, Some(inner)) => write(svg, inner, x + block.width / 2.0 - inner.ports[0], y + TITLE),
             _ => {}
         }
-        if block.item.times > 1 && block.inner.is_none() {
+        if block.item.times != 1 && block.inner.is_none() {
             times(svg, block.item.times, x + block.width + 4.0, y + block.height / 2.0 + 4.0);
         }
         if let Some(text) = &block.item.shape {
@@ -131,6 +142,7 @@ fn shape(svg: &mut String, text: &str, x: f64, y: f64) {
 }
 
 fn times(svg: &mut String, times: usize, x: f64, y: f64) {
+    let times = if times == VARIES { "n".to_string() } else { times.to_string() };
     let _ = writeln!(svg, "<text class=\"times\" x=\"{x:.1}\" y=\"{y:.1}\">×{times}</text>");
 }
 
@@ -166,7 +178,7 @@ fn frame(svg: &mut String, title: &str, block: &Placed, left: f64, top: f64) {
             block.height
         );
     };
-    let repeats = block.item.times > 1;
+    let repeats = block.item.times != 1;
     if repeats {
         rectangle(4.0);
     }

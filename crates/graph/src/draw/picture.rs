@@ -38,7 +38,7 @@ impl Placed<'_> {
     /// How far it reaches to the right, with what is written beside it and its line.
     fn reach(&self) -> f64 {
         let shape = self.item.shape.as_ref().map_or(0.0, |shape| self.leaves + 6.0 + wide(shape, 5.0));
-        let times = if self.item.times > 1 && self.inner.is_none() { 34.0 } else { 0.0 };
+        let times = if self.item.times != 1 && self.inner.is_none() { 34.0 } else { 0.0 };
         shape.max(self.left + self.width + times)
     }
 }
@@ -270,7 +270,7 @@ fn sized(item: &Item, inner: Option<&Picture>) -> Sized {
             return Sized { size: [inner.width, inner.height], ports: inner.ports };
         }
         (Block::Group(group), Some(inner)) => {
-            let title = wide(&heading(group), 5.6) + if item.times > 1 { 46.0 } else { 16.0 };
+            let title = wide(&heading(group), 5.6) + if item.times != 1 { 46.0 } else { 16.0 };
             // The line goes through the middle.
             let [port, _] = inner.ports;
             let width = (2.0 * port.max(inner.width - port) + 2.0 * FRAME).max(title);

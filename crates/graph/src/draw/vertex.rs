@@ -69,7 +69,7 @@ pub(super) fn vertices(graph: &Graph) -> Vec<Vertex> {
             let (from, to) = (&nodes[last], &nodes[next]);
             let goes = !outputs.contains(&from.output.id)
                 && !answer.contains(&to.name)
-                && to.inputs.len() == 1
+                && (to.inputs.len() == 1 || sums(from, to))
                 && joins(&chain.iter().map(|at| &nodes[*at]).collect::<Vec<_>>(), to);
             if !goes {
                 break;
@@ -161,6 +161,11 @@ fn only(readers: &HashMap<TensorId, Vec<usize>>, node: &Node) -> Option<[usize; 
     all.next().is_none().then_some([first])
 }
 
+/// Whether two sums are one of more summands.
+fn sums(from: &Node, to: &Node) -> bool {
+    from.kind == "add" && to.kind == "add" && from.inputs.len() > 1
+}
+
 /// Whether a node belongs to the box of those before it.
 fn joins(chain: &[&Node], next: &Node) -> bool {
     let is_main = |node: &Node| matches!(class(node), Class::Convolution | Class::Linear);
@@ -173,7 +178,7 @@ fn joins(chain: &[&Node], next: &Node) -> bool {
             !chain.iter().any(|node| is_main(node))
                 && (beside(next) || (is_main(next) && next.module() == first.module()))
         }
-        first if class(first) == Class::Join => class(next) == Class::Activation,
+        first if class(first) == Class::Join => class(next) == Class::Activation || sums(first, next),
         first => beside(next) && is_main(first),
     }
 }
@@ -245,6 +250,10 @@ fn text(node: &Node) -> String {
 fn part(node: &Node) -> String {
     match node.operations.as_slice() {
         [OperationIr::BaseFloat(Base::Slice(slice))] => match slice.ranges.get(1) {
+            Some(range) if 2 * slice.out.shape[1] == slice.tensor.shape[1] => {
+                let which = if range.start == 0 { "first" } else { "second" };
+                format!("{which} half of channels")
+            }
             Some(range) if slice.out.shape[1] < slice.tensor.shape[1] => {
                 format!("channels {}–{}", range.start, range.start + slice.out.shape[1] as isize - 1)
             }

@@ -90,6 +90,7 @@ fn millions(cost: Cost) -> String {
     let unknown = if cost.complete { "" } else { "+?" };
     match cost.macs {
         0 => format!("-{unknown}"),
+        few @ ..100_000 => format!("{:.3}{unknown}", few as f64 / 1e6),
         macs => format!("{:.1}{unknown}", macs as f64 / 1e6),
     }
 }
