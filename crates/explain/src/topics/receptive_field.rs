@@ -2,7 +2,12 @@
 
 use burn::prelude::*;
 use burn::tensor::DType;
+use kiln_alexnet::AlexNetConfig;
+use kiln_core::Network;
+use kiln_graph::{Graph, Output, Side};
 use kiln_nn::{Conv2d, Conv2dConfig, padded};
+use kiln_resnet::{Depth, ResNetConfig, Version};
+use kiln_vgg::{Head, VggConfig};
 
 use super::{Topic, formula};
 use crate::draw::Drawing;
@@ -69,44 +74,18 @@ impl Field {
     }
 }
 
-/// VGG-16 up to its last pool.
-pub fn vgg16() -> Vec<Window> {
-    let block = |convolutions: usize| {
-        std::iter::repeat_n(window(3, 1, 1), convolutions).chain([window(2, 2, 0)]).collect::<Vec<_>>()
-    };
-    [2, 2, 3, 3, 3].into_iter().flat_map(block).collect()
+/// What every convolution and pool of a classifier sees of an image of 224 by 224 pixels, by its name.
+fn fields<N: Network<Output = Tensor<2>>>(init: impl FnOnce(&Device) -> N) -> Vec<(String, Side)> {
+    let said = |network: &N, images| vec![Output::new("logits", &network.forward(images))];
+    let graph = Graph::record([1, 3, 224, 224], init, said).expect("an image that is large enough");
+    let windows = graph.nodes.iter().zip(graph.fields());
+    let windows = windows.filter(|(node, _)| ["conv2d", "max_pool2d"].contains(&node.kind.as_str()));
+    windows.filter_map(|(node, field)| Some((node.name.clone(), field?.sides[0]))).collect()
 }
 
-/// AlexNet up to its last pool, as TF-Slim has it (`alexnet_v2`).
-pub fn alexnet() -> Vec<Window> {
-    let pool = window(3, 2, 0);
-    vec![
-        window(11, 4, 0),
-        pool,
-        window(5, 1, 2),
-        pool,
-        window(3, 1, 1),
-        window(3, 1, 1),
-        window(3, 1, 1),
-        pool,
-    ]
-}
-
-/// A ResNet of bottlenecks: the widest path, that of the 3x3 convolutions. The stride of a stage stands on its first 3x3 (torchvision), or before it, on the
-/// 1x1 (the paper).
-pub fn resnet(blocks: [usize; 4], stride_on_3x3: bool) -> Vec<Window> {
-    let mut layers = vec![window(7, 2, 3), window(3, 2, 1)];
-    for (stage, count) in blocks.into_iter().enumerate() {
-        for block in 0..count {
-            let halves = stage > 0 && block == 0;
-            match (halves, stride_on_3x3) {
-                (true, true) => layers.push(window(3, 2, 1)),
-                (true, false) => layers.extend([window(1, 2, 0), window(3, 1, 1)]),
-                (false, _) => layers.push(window(3, 1, 1)),
-            }
-        }
-    }
-    layers
+/// Field, stride and padding in pixels.
+fn cells(side: &Side) -> [String; 3] {
+    [side.size, side.stride, side.padding()].map(|number| number.to_string())
 }
 
 /// How much each pixel counts for the middle output of so many 3x3 convolutions whose weights are all the same: the gradient of it, `2 depth + 1` pixels
@@ -133,30 +112,32 @@ pub fn deviation(field: &[Vec<f64>]) -> f64 {
 }
 
 fn explain(_seed: u64) -> Page {
+    let vgg16 =
+        VggConfig { depth: kiln_vgg::Depth::D16, batch_norm: false, head: Head::ImageNet, num_classes: 1000 };
+    let vgg16 = fields(|device| vgg16.init(device));
     let mut layers = Table::new(
         "VGG-16, layer by layer: pixels that an output sees, pixels from one output to the next, and pixels of padding in front",
         &["layer", "field", "stride", "padding"],
     );
-    let mut field = Field::PIXEL;
-    for (at, layer) in vgg16().into_iter().enumerate() {
-        field = field.after(layer);
-        let kind = if layer.stride == 2 { "pool 2x2" } else { "conv 3x3" };
-        let cells = [field.size, field.stride, field.padding].map(|number| number.to_string());
-        layers.row(format!("{} {kind}", at + 1), cells);
-    }
+    vgg16.iter().for_each(|(name, side)| layers.row(name.clone(), cells(side)));
     let mut networks = Table::new(
-        "The last map of networks, ResNets with torchvision's padding",
+        "The last map of networks, found on their graphs",
         &["network", "field", "stride", "padding"],
     );
-    for (name, chain) in [
-        ("AlexNet (TF-Slim)", alexnet()),
-        ("VGG-16", vgg16()),
-        ("ResNet-50, stride on 1x1 (as in the paper)", resnet([3, 4, 6, 3], false)),
-        ("ResNet-50, stride on 3x3 (torchvision)", resnet([3, 4, 6, 3], true)),
-        ("ResNet-101, stride on 3x3", resnet([3, 4, 23, 3], true)),
+    let alexnet = AlexNetConfig { version: kiln_alexnet::Version::Paper, ..AlexNetConfig::new(1000) };
+    let resnet = |depth, version| {
+        fields(|device| ResNetConfig { version, ..ResNetConfig::new(depth, 1000) }.init(device))
+    };
+    for (name, fields) in [
+        ("AlexNet (the paper's)", fields(|device| alexnet.init(device))),
+        ("VGG-16", vgg16),
+        ("ResNet-50, stride on 1x1 (the paper's)", resnet(Depth::D50, Version::V1)),
+        ("ResNet-50, stride on 3x3 (torchvision's)", resnet(Depth::D50, Version::V15)),
+        ("ResNet-101, stride on 3x3", resnet(Depth::D101, Version::V15)),
     ] {
-        let Field { size, stride, padding } = Field::of(&chain);
-        networks.row(name, [size, stride, padding].map(|number| number.to_string()));
+        if let Some((_, side)) = fields.last() {
+            networks.row(name, cells(side));
+        }
     }
     let depths = [5, 10, 20, 40];
     let mut effective_table = Table::new(
@@ -215,8 +196,11 @@ fn explain(_seed: u64) -> Page {
             figures: Vec::new(),
             tables: vec![effective_table],
         },
-        code: vec!["crates/explain/src/topics/receptive_field.rs: Field, effective"],
-        tests: vec!["crates/explain/tests/worked.rs: receptive_fields_are_the_published_ones"],
+        code: vec!["crates/graph/src/field/mod.rs: Graph::fields", "crates/explain/src/topics/receptive_field.rs: Field, effective"],
+        tests: vec![
+            "crates/graph/tests/fields.rs: receptive_fields_are_the_published_ones",
+            "crates/explain/tests/worked.rs: fields_grow_by_the_formula",
+        ],
         sources: vec![
             ["Araujo, Norris, Sim 2019, Computing receptive fields of convolutional neural networks", "https://distill.pub/2019/computing-receptive-fields/"],
             ["Luo et al. 2016, Understanding the effective receptive field", "https://arxiv.org/abs/1701.04128"],
