@@ -43,7 +43,8 @@ pub fn mathml(latex: &str) -> String {
     let config = RenderConfig { display_mode: DisplayMode::Block, xml: true, ..RenderConfig::default() };
     push_mathml(&mut text, parser, config).expect("a String takes everything");
     assert!(!text.contains("merror"), "{latex}: {text}");
-    text
+    // An entity of HTML that XML does not know.
+    text.replace("&nbsp;", "\u{a0}")
 }
 
 /// The page of a topic.

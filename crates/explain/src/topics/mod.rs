@@ -4,22 +4,27 @@ mod activations;
 mod anchors;
 mod backprop;
 mod box_regression;
+mod dense;
 mod depthwise;
 mod dilated;
 mod dropout;
+mod inception_cost;
 mod iou_losses;
 mod nms;
 mod normalization;
 mod pooling;
 mod residual;
 mod segmentation_kinds;
+mod shuffle;
 mod sobel;
+mod upsampling;
 
 use crate::page::Page;
 
 pub use backprop::{Passed, ThreeLayers, WORKED};
 pub use depthwise::distance;
 pub use dilated::paths;
+pub use inception_cost::reduced;
 pub use residual::variance_shift;
 pub use segmentation_kinds::panoptic_quality;
 
@@ -44,9 +49,13 @@ pub const TOPICS: &[Topic] = &[
     activations::TOPIC,
     normalization::TOPIC,
     dropout::TOPIC,
+    inception_cost::TOPIC,
     residual::TOPIC,
+    dense::TOPIC,
+    shuffle::TOPIC,
     depthwise::TOPIC,
     dilated::TOPIC,
+    upsampling::TOPIC,
     nms::TOPIC,
     anchors::TOPIC,
     box_regression::TOPIC,
