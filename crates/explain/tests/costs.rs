@@ -1,7 +1,10 @@
 //! What layers cost, as the papers and arithmetic have it.
 
+use kiln_core::Network;
 use kiln_explain::topics::cost::Cost;
-use kiln_explain::topics::{grouped, one_by_one, shared_weights, three_for_five};
+use kiln_explain::topics::{grouped, one_by_one, reduced, shared_weights, three_for_five};
+use kiln_googlenet::{GoogLeNetConfig, Version};
+use kiln_shufflenet::{ShuffleNetV2Config, Stem, Width};
 
 #[test]
 fn layers_cost_what_the_papers_say() {
@@ -30,4 +33,30 @@ fn layers_cost_what_the_papers_say() {
     // 3 to 64 channels by 3x3 with a bias, at 224 by 224 pixels.
     let first = shared_weights::first_of_vgg();
     assert_eq!(first, Cost { parameters: 1792, macs: 86_704_128 });
+}
+
+/// Millions, one decimal.
+fn millions(count: u64) -> String {
+    format!("{:.1}", count as f64 / 1e6)
+}
+
+#[test]
+fn the_papers_network_has_the_worked_multiply_adds() {
+    let config = GoogLeNetConfig { version: Version::Paper, num_classes: 1000 };
+    let all = Cost::of(|device| config.init(device), [3, 224, 224], Network::forward);
+    assert_eq!(millions(all.macs), "1582.7");
+    // Module 3a, of 28 x 28 pixels: 192 * 64; 192 * 96 + 9 * 96 * 128; 192 * 16 + 25 * 16 * 32 (12 443 648 in all); 192 * 32.
+    let (branches, output) = reduced(192, 28, [64, 96, 128, 16, 32, 32]);
+    assert_eq!(branches, [12_288, 129_024, 15_872, 6_144].map(|products| products * 784));
+    assert_eq!((branches[2], output), (12_443_648, 256));
+}
+
+#[test]
+fn shufflenets_have_the_worked_multiply_adds() {
+    let rows = [(Width::X05, "40.5"), (Width::X10, "144.9"), (Width::X15, "295.8"), (Width::X20, "583.3")];
+    for (width, expected) in rows {
+        let config = ShuffleNetV2Config { width, stem: Stem::ImageNet, num_classes: 1000 };
+        let all = Cost::of(|device| config.init(device), [3, 224, 224], Network::forward);
+        assert_eq!(millions(all.macs), expected, "{width:?}");
+    }
 }

@@ -22,10 +22,10 @@ impl Cost {
     ///
     /// # Panics
     /// If the image is too small for it.
-    pub fn of<M: Module>(
-        init: impl Fn(&Device) -> M,
+    pub fn of<M: Module, const D: usize>(
+        init: impl FnOnce(&Device) -> M,
         image: [usize; 3],
-        forward: impl Fn(&M, Tensor<4>) -> Tensor<4>,
+        forward: impl Fn(&M, Tensor<4>) -> Tensor<D>,
     ) -> Self {
         let [channels, height, width] = image;
         let output = |module: &M, images| vec![Output::new("y", &forward(module, images))];

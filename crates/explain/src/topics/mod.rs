@@ -7,11 +7,13 @@ mod backprop;
 mod box_regression;
 pub mod cnn_backprop;
 pub mod cost;
+mod dense;
 pub mod depthwise;
 mod dilated;
 mod dropout;
 pub mod ema;
 pub mod grouped;
+mod inception_cost;
 mod iou_losses;
 pub mod linear_regions;
 mod nms;
@@ -23,14 +25,17 @@ pub mod receptive_field;
 mod residual;
 mod segmentation_kinds;
 pub mod shared_weights;
+mod shuffle;
 mod sobel;
 pub mod three_for_five;
 mod transposed;
+mod upsampling;
 
 use crate::page::{Formula, Page};
 
 pub use backprop::{Passed, ThreeLayers, WORKED};
 pub use dilated::paths;
+pub use inception_cost::reduced;
 pub use residual::variance_shift;
 pub use segmentation_kinds::panoptic_quality;
 
@@ -64,11 +69,15 @@ pub const TOPICS: &[Topic] = &[
     dropout::TOPIC,
     one_by_one::TOPIC,
     three_for_five::TOPIC,
+    inception_cost::TOPIC,
     residual::TOPIC,
+    dense::TOPIC,
+    shuffle::TOPIC,
     grouped::TOPIC,
     depthwise::TOPIC,
     dilated::TOPIC,
     transposed::TOPIC,
+    upsampling::TOPIC,
     nms::TOPIC,
     anchors::TOPIC,
     box_regression::TOPIC,

@@ -1,0 +1,175 @@
+//! Larger maps from smaller ones.
+
+use burn::module::Param;
+use burn::prelude::*;
+use burn::tensor::DType;
+use kiln_data::{Dataset, Shapes, ShapesConfig};
+use kiln_nn::*;
+
+use super::Topic;
+use crate::draw::Drawing;
+use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
+
+pub(super) const TOPIC: Topic = Topic {
+    name: "upsampling",
+    title: "Upsampling and unpooling",
+    summary: "A map twice as large: nearest, bilinear with either corners, unpooled, by a transposed convolution, by pixel shuffle.",
+    explain,
+};
+
+const SIDE: usize = 32;
+
+fn tensor(values: Vec<f64>, sides: [usize; 2]) -> Tensor<4> {
+    Tensor::from_data(TensorData::new(values, [1, 1, sides[0], sides[1]]), (&Device::flex(), DType::F64))
+}
+
+fn rows(x: Tensor<4>) -> Vec<Vec<f64>> {
+    let columns = x.dims()[3];
+    let flat: Vec<f64> = x.into_data().iter().collect();
+    flat.chunks(columns).map(<[f64]>::to_vec).collect()
+}
+
+/// FCN's: a transposed convolution that begins as bilinear.
+fn transposed(x: Tensor<4>) -> Tensor<4> {
+    let mut layer = ConvTranspose2d::bilinear(1, 4, 2, &Device::flex());
+    layer.padding = [1, 1];
+    let weight = layer.weight.val().cast(x.dtype());
+    layer.weight = Param::from_tensor(weight);
+    layer.forward(x)
+}
+
+type Way = (&'static str, fn(Tensor<4>) -> Tensor<4>);
+
+fn doubled(x: Tensor<4>, corners: Corners) -> Tensor<4> {
+    let [_, _, height, width] = x.dims();
+    bilinear(x, [2 * height, 2 * width], corners)
+}
+
+const WAYS: [Way; 4] = [
+    ("nearest", |x| nearest(x, 2)),
+    ("bilinear, edges stay", |x| doubled(x, Corners::Edges)),
+    ("bilinear, centres stay", |x| doubled(x, Corners::Centres)),
+    ("transposed, bilinear weights", transposed),
+];
+
+fn grid(name: &str, values: &[Vec<f64>], largest: f64, decimals: usize) -> (String, Drawing) {
+    let cell = 160.0 / values.len() as f64;
+    let mut drawing = Drawing::new(format!("A map, {name}"), [162.0, 162.0]).at_most(220.0);
+    let decimals = (values.len() <= 4).then_some(decimals);
+    drawing.grid_of([1.0, 1.0], cell, values, decimals, largest);
+    (name.into(), drawing)
+}
+
+fn root_mean_square(a: Tensor<4>, b: Tensor<4>) -> f64 {
+    (a - b).square().mean().sqrt().into_scalar()
+}
+
+fn explain(seed: u64) -> Page {
+    let mut row = Table::new(
+        "The row 1, 2, 3, 4 twice as long. Beyond its ends a transposed convolution finds nothing, so that it fades there",
+        &["way", "1", "2", "3", "4", "5", "6", "7", "8"],
+    );
+    // Rows of all alike, of which one well inside is shown.
+    let line = tensor([1.0, 2.0, 3.0, 4.0].repeat(4), [4, 4]);
+    for (name, way) in WAYS {
+        row.row(name, rows(way(line.clone()))[3].iter().map(|one| format!("{one:.4}")));
+    }
+
+    let small =
+        tensor(vec![1.0, 6.0, 2.0, 3.0, 5.0, 4.0, 8.0, 1.0, 2.0, 0.0, 7.0, 9.0, 3.0, 4.0, 5.0, 6.0], [4, 4]);
+    let pool = max_pool(2, 2).init();
+    let (pooled, places) = pool.forward_with_places(small.clone());
+    let unpooled = max_unpool(pooled.clone(), places, [4, 4]);
+    let mut pictures = vec![
+        grid("before the pool", &rows(small), 9.0, 0),
+        grid("pooled: the maxima", &rows(pooled.clone()), 9.0, 0),
+        grid("unpooled: where they were", &rows(unpooled), 9.0, 0),
+    ];
+    for (name, way) in WAYS {
+        let decimals = if name.starts_with("nearest") { 0 } else { 2 };
+        pictures.push(grid(name, &rows(way(pooled.clone())), 9.0, decimals));
+    }
+    let channels: Vec<f64> = (0..16).map(|at| f64::from(at / 4 + 1)).collect();
+    let channels =
+        Tensor::<4>::from_data(TensorData::new(channels, [1, 4, 2, 2]), (&Device::flex(), DType::F64));
+    pictures.push(grid("pixel shuffle: channels 1 to 4", &rows(pixel_shuffle(channels, 2)), 4.0, 0));
+
+    // The experiment: images halved and doubled again.
+    const IMAGES: usize = 100;
+    let shapes = Shapes::new(ShapesConfig::new("explained", IMAGES, seed).with_size(SIDE))
+        .expect("a size that `shapes` has");
+    let image = |index: usize| {
+        let image = shapes.get(index).expect("`shapes` reads no file").image;
+        tensor(
+            image
+                .pixels()
+                .map(|pixel| pixel.0.iter().map(|one| f64::from(*one)).sum::<f64>() / 765.0)
+                .collect(),
+            [SIDE, SIDE],
+        )
+    };
+    let mean = AvgPool2dConfig::new([2, 2]).with_strides([2, 2]).init();
+    let mut errors = vec![[0.0; 2]; WAYS.len() + 1];
+    for index in 0..IMAGES {
+        let x = image(index);
+        let (largest, places) = pool.forward_with_places(x.clone());
+        let small = [mean.forward(x.clone()), largest.clone()];
+        for (error, (_, way)) in errors.iter_mut().zip(WAYS) {
+            for (sum, small) in error.iter_mut().zip(&small) {
+                *sum += root_mean_square(way(small.clone()), x.clone()) / IMAGES as f64;
+            }
+        }
+        errors[WAYS.len()][1] +=
+            root_mean_square(max_unpool(largest, places, [SIDE, SIDE]), x) / IMAGES as f64;
+    }
+    let mut table = Table::new(
+        "Root mean square error after halving and doubling, of brightness from 0 to 1",
+        &["way back", "from means", "from maxima"],
+    );
+    for ((name, _), error) in WAYS.iter().zip(&errors) {
+        table.row(*name, error.map(|one| format!("{one:.4}")));
+    }
+    table.row("unpooling", ["–".to_string(), format!("{:.4}", errors[WAYS.len()][1])]);
+    let best = WAYS.iter().zip(&errors).min_by(|a, b| a.1[0].total_cmp(&b.1[0])).expect("four ways");
+    Page {
+        idea: [
+            "A network that labels pixels makes its maps small to see far, and has to make them large again.",
+            "Repeating and interpolating are fixed rules; a transposed convolution learns its own, and a pixel shuffle lays channels side by side as pixels.",
+            "Unpooling puts each value back where the pool found it and leaves the rest zero, so that edges stay where they were, for convolutions to fill in.",
+        ],
+        formulas: vec![
+            Formula { latex: r"\text{edges: } x = \frac{(i + 0.5)\, n}{N} - 0.5, \quad \text{centres: } x = \frac{i (n - 1)}{N - 1}", text: "of n pixels N: the i-th is at (i + 0.5) n / N − 0.5 (edges stay) or i (n − 1) / (N − 1) (centres of corners stay)" },
+            Formula { latex: r"w_i = 1 - \frac{|i - c|}{f}, \quad f = \left\lfloor \frac{k + 1}{2} \right\rfloor", text: "bilinear weights of a kernel of k: 1 − |i − c| / f, f = ⌊(k + 1) / 2⌋, c = f − 1 for odd k, f − 0.5 for even k" },
+        ],
+        figures: vec![Figure {
+            name: "ways".into(),
+            caption: "A map of 4 by 4, its pool of 2 by 2, and what ways back make of that; at the end four channels of 2 by 2 (all ones, all twos, …) as one map.".into(),
+            picture: Picture::Small(pictures),
+        }],
+        tables: vec![row],
+        experiment: Experiment {
+            question: "How much comes back?".into(),
+            method: format!("{IMAGES} grey images of “shapes” are halved, by means and by maxima, and doubled again."),
+            result: format!(
+                "From means “{}” comes nearest (off by {:.4}). From maxima all are too bright, and unpooling, which leaves three of four pixels black, is off by {:.4}: it keeps places, not brightness, and is made for the convolutions behind it.",
+                best.0.0,
+                best.1[0],
+                errors[WAYS.len()][1]
+            ),
+            figures: Vec::new(),
+            tables: vec![table],
+        },
+        code: vec!["crates/nn/src/resize: nearest, bilinear, Corners, pixel_shuffle", "crates/nn/src/pool/unpool.rs: max_unpool", "crates/nn/src/conv/conv_transpose2d.rs: ConvTranspose2d::bilinear"],
+        tests: vec![
+            "crates/nn/tests/resizing.rs: bilinear_resizing_is_pytorchs",
+            "crates/nn/tests/resizing.rs: unpooling_puts_values_where_the_maxima_were",
+            "crates/nn/tests/resizing.rs: channels_become_squares_of_pixels_and_back",
+            "crates/nn/tests/convolutions.rs: bilinear_kernels_have_the_worked_weights",
+        ],
+        sources: vec![
+            ["Long et al. 2015, Fully convolutional networks for semantic segmentation", "https://arxiv.org/abs/1411.4038"],
+            ["Badrinarayanan et al. 2017, SegNet", "https://arxiv.org/abs/1511.00561"],
+            ["Shi et al. 2016, Real-time single image and video super-resolution using an efficient sub-pixel convolutional neural network", "https://arxiv.org/abs/1609.05158"],
+        ],
+    }
+}
