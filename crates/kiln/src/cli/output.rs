@@ -16,10 +16,13 @@ pub struct Output {
 impl Output {
     /// The whole answer, in both forms.
     pub fn answer(&self, lines: &str, json: Value) {
-        match self.json {
-            true => println!("{json}"),
-            false => println!("{}", lines.trim_end()),
-        }
+        let mut out = std::io::stdout();
+        let said = match self.json {
+            true => writeln!(out, "{json}"),
+            false => writeln!(out, "{}", lines.trim_end()),
+        };
+        // Who has closed the pipe, as `head` does, has read enough.
+        drop(said);
     }
 }
 
