@@ -1,6 +1,6 @@
 //! What goes to standard output, lines for people or one JSON object, and to files that were asked for.
 
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 use std::path::Path;
 
 use image::{ImageFormat, RgbImage};
