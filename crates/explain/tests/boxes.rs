@@ -87,3 +87,13 @@ fn a_box_is_regressed_by_the_worked_deltas() {
         near(ours, expected, 1e-6);
     }
 }
+
+#[test]
+fn smooth_l1_is_a_square_and_then_a_line() {
+    use kiln_explain::topics::box_regression::smooth_l1;
+    // 0.5 x^2 below 1, |x| - 0.5 beyond; with beta 1/9, 4.5 x^2 and |x| - 1/18.
+    let rows = [(0.5, 1.0, 0.125), (-2.0, 1.0, 1.5), (0.1, 1.0 / 9.0, 0.045), (1.0, 1.0 / 9.0, 17.0 / 18.0)];
+    for (x, beta, expected) in rows {
+        assert!((smooth_l1(x, beta) - expected).abs() < 1e-12, "{x}, {beta}");
+    }
+}

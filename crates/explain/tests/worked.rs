@@ -9,6 +9,7 @@ use kiln_explain::topics::linear_regions::{deep_regions, most_regions, straight_
 use kiln_explain::topics::receptive_field::{
     Field, Window, alexnet, deviation, effective, resnet, vgg16, window,
 };
+use kiln_explain::topics::residual::variance_shift;
 use kiln_explain::topics::{ThreeLayers, WORKED};
 use kiln_nn::Activation;
 
@@ -137,4 +138,11 @@ fn moving_averages_have_the_worked_numbers() {
     all_near(found.iter().map(|pair| &pair[1]), &[1.0, 1.526316, 2.070111, 2.631288], 5e-7);
     // Half of what was is left after a half-life.
     near(0.9f64.powf(half_life(0.9)), 0.5, 1e-12);
+}
+
+#[test]
+fn dropout_shifts_a_variance_by_the_formula() {
+    // q where the mean is 0; of mean and variance 1 and q = 0.5, 1 / (2 / 0.5 - 1).
+    [0.2, 0.5, 0.9].into_iter().for_each(|q| near(variance_shift(0.0, 3.0, q), q, 1e-12));
+    near(variance_shift(1.0, 1.0, 0.5), 1.0 / 3.0, 1e-12);
 }

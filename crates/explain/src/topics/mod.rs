@@ -3,6 +3,7 @@
 mod activations;
 pub mod adam_sins;
 mod backprop;
+pub mod box_regression;
 pub mod cnn_backprop;
 pub mod cost;
 pub mod depthwise;
@@ -17,6 +18,7 @@ mod normalization;
 pub mod one_by_one;
 mod pooling;
 pub mod receptive_field;
+pub mod residual;
 pub mod shared_weights;
 mod sobel;
 pub mod three_for_five;
@@ -58,8 +60,10 @@ pub const TOPICS: &[Topic] = &[
     three_for_five::TOPIC,
     depthwise::TOPIC,
     dilated::TOPIC,
+    residual::TOPIC,
     transposed::TOPIC,
     nms::TOPIC,
+    box_regression::TOPIC,
     iou_losses::TOPIC,
 ];
 
