@@ -3,12 +3,17 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
+use std::sync::Mutex;
 
 use kiln_explain::topics::TOPICS;
 use kiln_explain::{Picture, html, index, mathml, text};
 
+/// The device's random numbers, of which fresh weights are made, are shared by all threads.
+static ALONE: Mutex<()> = Mutex::new(());
+
 #[test]
 fn pages_are_whole_and_well_formed() {
+    let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     for topic in TOPICS {
         let page = (topic.explain)(0);
@@ -66,6 +71,7 @@ fn pages_are_whole_and_well_formed() {
 
 #[test]
 fn a_seed_makes_the_same_page() {
+    let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     // Times that are measured differ.
     for topic in TOPICS.iter().filter(|topic| topic.name != "shuffle") {
         let of = |seed| text(topic, &(topic.explain)(seed));
