@@ -1,6 +1,5 @@
 //! Layers that see all that came before: what that saves in weights, and what it costs to keep.
 
-use std::sync::OnceLock;
 use std::time::Instant;
 
 use burn::prelude::*;
@@ -67,40 +66,37 @@ fn kept(layers: usize) -> [usize; 2] {
     [2 * inputs + layers * 2 * 4 * GROWTH, layers * (4 * GROWTH + GROWTH)]
 }
 
-/// Seconds of a training step that keeps everything and of one that computes again, and how far their gradients are apart, over the largest: measured once.
+/// Seconds of a training step that keeps everything and of one that computes again, and how far their gradients are apart, over the largest: measured.
 fn measured() -> ([f64; 2], f64) {
-    static MEASURED: OnceLock<([f64; 2], f64)> = OnceLock::new();
-    *MEASURED.get_or_init(|| {
-        let device = Device::flex().autodiff();
-        let keep = DenseNetConfig::cifar(40, GROWTH, Kind::Bc, 10);
-        let again = DenseNetConfig { activations: Activations::Recompute, ..keep.clone() };
-        let network = keep.init(&device);
-        // The same weights.
-        let record = network.clone().into_record();
-        let networks = [network, again.init(&device).load_record(record)];
-        let like = Tensor::<1>::zeros([1], &device);
-        let images: Tensor<4> = Draws::new(0).normal([BATCH, 3, 32, 32], &like);
-        let factors: Tensor<2> = Draws::new(1).normal([BATCH, 10], &like);
-        let found = networks.map(|network| {
-            let step = || {
-                let images = images.clone().require_grad();
-                let gradients = (network.forward(images.clone()) * factors.clone()).sum().backward();
-                images.grad(&gradients).expect("images that are followed")
-            };
-            let mut seconds = f64::INFINITY;
-            let mut gradient = step();
-            for _ in 0..3 {
-                let start = Instant::now();
-                gradient = step();
-                seconds = seconds.min(start.elapsed().as_secs_f64());
-            }
-            (seconds, gradient)
-        });
-        let [(first, a), (second, b)] = found;
-        let largest: f32 = a.clone().abs().max().into_scalar();
-        let apart: f32 = (a - b).abs().max().into_scalar();
-        ([first, second], f64::from(apart / largest))
-    })
+    let device = Device::flex().autodiff();
+    let keep = DenseNetConfig::cifar(40, GROWTH, Kind::Bc, 10);
+    let again = DenseNetConfig { activations: Activations::Recompute, ..keep.clone() };
+    let network = keep.init(&device);
+    // The same weights.
+    let record = network.clone().into_record();
+    let networks = [network, again.init(&device).load_record(record)];
+    let like = Tensor::<1>::zeros([1], &device);
+    let images: Tensor<4> = Draws::new(0).normal([BATCH, 3, 32, 32], &like);
+    let factors: Tensor<2> = Draws::new(1).normal([BATCH, 10], &like);
+    let found = networks.map(|network| {
+        let step = || {
+            let images = images.clone().require_grad();
+            let gradients = (network.forward(images.clone()) * factors.clone()).sum().backward();
+            images.grad(&gradients).expect("images that are followed")
+        };
+        let mut seconds = f64::INFINITY;
+        let mut gradient = step();
+        for _ in 0..3 {
+            let start = Instant::now();
+            gradient = step();
+            seconds = seconds.min(start.elapsed().as_secs_f64());
+        }
+        (seconds, gradient)
+    });
+    let [(first, a), (second, b)] = found;
+    let largest: f32 = a.clone().abs().max().into_scalar();
+    let apart: f32 = (a - b).abs().max().into_scalar();
+    ([first, second], f64::from(apart / largest))
 }
 
 fn explain(_seed: u64) -> Page {
