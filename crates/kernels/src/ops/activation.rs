@@ -45,8 +45,8 @@ pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 /// `x relu6(x + 3) / 6`
 pub fn hard_swish<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     activate(x, Activation::HardSwish, |x| match x.dtype() {
-        // Burn's has 32 bits within.
-        DType::F64 => x.clone() * (x + 3.0).clamp(0.0, 6.0) / 6.0,
+        // Burn's has 32 bits within, and so has the gradient of its division by a number.
+        DType::F64 => x.clone() * (x + 3.0).clamp(0.0, 6.0) * (1.0 / 6.0),
         _ => stock::hard_swish(x),
     })
 }
