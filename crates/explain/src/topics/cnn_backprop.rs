@@ -72,7 +72,7 @@ fn written(map: &Map) -> String {
     format!("[{}]", rows.collect::<Vec<_>>().join("; "))
 }
 
-fn explain(_seed: u64) -> Page {
+fn explain(seed: u64) -> Page {
     let [x, kernel, dy] = worked();
     let y = correlate(&x, &kernel);
     let (dk, db, dx) = backward(&x, &kernel, &dy);
@@ -126,6 +126,7 @@ fn explain(_seed: u64) -> Page {
     }
 
     let device = Device::flex();
+    device.seed(seed);
     let mut errors = Table::new(
         "Largest distance between gradients and central differences, over the largest difference",
         &["convolution", "derivatives", "64 bits", "32 bits, kernels"],
