@@ -117,7 +117,8 @@ fn explain(seed: u64) -> Page {
             question: "Can a unit that says 0 or 1 learn?".into(),
             method: "A perceptron of two inputs and a step learns AND, OR, NAND and NOR by the squared error, from random weights, at a rate of 0.2.".into(),
             result: format!(
-                "With the true gradient, zero, it knows after training the {} gates that its random weights happened to know before; with a surrogate at least {least} of 40.",
+                "With the true gradient, zero, it knows after training the {} gates that its random weights happened to know before; with a surrogate at least {least} of 40. That a surrogate helps is no law: in a trial with signs as hidden units, which is not shown, \
+                 the network did better when the layer behind them learned alone.",
                 results[0]
             ),
             figures: Vec::new(),

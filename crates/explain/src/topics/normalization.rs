@@ -142,7 +142,7 @@ fn explain(seed: u64) -> Page {
             question: "Does it help a deep network to learn?".into(),
             method: "Six layers of 32 sigmoid units learn to tell the inside of a circle from the outside, with and without batch normalization before each sigmoid: 800 steps of rate 0.5.".into(),
             result: format!(
-                "Without it the loss stays at {:.3} (guessing costs log 2 = 0.693 where both are as many), with it the loss falls to {:.3} (means of the last 50 steps). A factor of √(σ² + ε) and a summand of μ give back \
+                "Without it the loss stays at {:.3} (guessing costs log 2 = 0.693 where both are as many), with it the loss falls to {:.3} (means of the last 50 steps). Depth and rate were chosen so that the difference is plain. A factor of √(σ² + ε) and a summand of μ give back \
                  the values that came in, to {off:.0e}.",
                 last[0], last[1]
             ),
