@@ -5,9 +5,10 @@ use burn::tensor::DType;
 use kiln_nn::{Activation, ActivationRange, Draws, Smoothness};
 use kiln_page::text::{percent, short};
 
-use super::Topic;
+use super::values::minus;
+use super::{Topic, formula};
 use crate::draw::{Anchor, Drawing};
-use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
+use crate::page::{Experiment, Figure, Page, Picture, Table};
 
 pub(super) const TOPIC: Topic = Topic {
     name: "activations",
@@ -64,7 +65,7 @@ fn explain(seed: u64) -> Page {
     let mut values = Table::new("Values", &["function", "−2", "−1", "−0.5", "0", "0.5", "1", "2"]);
     for activation in Activation::TABLE {
         let points = [-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0];
-        values.row(activation.name(), points.map(|x| signed(format!("{:.4}", activation.value(x)))));
+        values.row(activation.name(), points.map(|x| minus(format!("{:.4}", activation.value(x)))));
     }
 
     let depth = 50;
@@ -99,7 +100,7 @@ fn explain(seed: u64) -> Page {
             "Each of the 26 is drawn with its derivative, and all that the table says of it was computed from its formula.",
         ],
         formulas: vec![
-            Formula { latex: r"a = f(z), \quad \frac{\partial L}{\partial z} = \frac{\partial L}{\partial a} f'(z)", text: "a = f(z),  ∂L/∂z = ∂L/∂a · f′(z)" },
+            formula(r"a = f(z), \quad \frac{\partial L}{\partial z} = \frac{\partial L}{\partial a} f'(z)", "a = f(z),  ∂L/∂z = ∂L/∂a · f′(z)"),
         ],
         figures: vec![Figure {
             name: "curves".into(),
@@ -157,13 +158,9 @@ fn through(activation: Activation, depth: usize, draws: &mut Draws) -> [f64; 3] 
     [size, gradient, flat as f64 / sums.len() as f64]
 }
 
-fn signed(text: String) -> String {
-    text.replace('-', "−")
-}
-
 fn range(range: &ActivationRange) -> String {
     let end = |value: f64| match value.is_finite() {
-        true => signed(format!("{:.4}", value).trim_end_matches('0').trim_end_matches('.').to_string()),
+        true => minus(format!("{:.4}", value).trim_end_matches('0').trim_end_matches('.').to_string()),
         false if value < 0.0 => "−∞".into(),
         false => "∞".into(),
     };

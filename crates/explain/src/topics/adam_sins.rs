@@ -3,6 +3,7 @@
 use kiln_page::chart::{Chart, Look, Series};
 use kiln_page::scale::{Scale, Spelling};
 
+use super::values::minus;
 use super::{Topic, formula};
 use crate::page::{Experiment, Figure, Page, Picture, Table};
 
@@ -72,10 +73,7 @@ fn explain(_seed: u64) -> Page {
         &["step", "Adam", "AMSGrad"],
     );
     for at in [1, 10, 100, 1000, 10_000, steps] {
-        table.row(
-            at.to_string(),
-            [&adam, &amsgrad].map(|places| format!("{:.6}", places[at - 1]).replace('-', "−")),
-        );
+        table.row(at.to_string(), [&adam, &amsgrad].map(|places| minus(format!("{:.6}", places[at - 1]))));
     }
     let line = |name: &str, colour, places: &[f64]| Series {
         name: name.into(),

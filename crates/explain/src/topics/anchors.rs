@@ -6,9 +6,9 @@ use kiln_page::scale::{Scale, Spelling};
 use kiln_page::text::percent;
 use kiln_yolo::Priors;
 
-use super::Topic;
+use super::{Topic, formula};
 use crate::draw::{Anchor, Drawing};
-use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
+use crate::page::{Experiment, Figure, Page, Picture, Table};
 
 pub(super) const TOPIC: Topic = Topic {
     name: "anchors",
@@ -124,15 +124,9 @@ fn explain(seed: u64) -> Page {
             "With Euclid's distance large boxes would count most, as their errors are larger than those of small ones.",
         ],
         formulas: vec![
-            Formula { latex: r"d(b, a) = 1 - \text{IoU}(b, a)", text: "d(b, a) = 1 − IoU(b, a)" },
-            Formula {
-                latex: r"\text{IoU}(b, a) = \frac{i}{b_w b_h + a_w a_h - i}",
-                text: "IoU(b, a) = i / (b_w b_h + a_w a_h − i)",
-            },
-            Formula {
-                latex: r"i = \min(b_w, a_w) \min(b_h, a_h)",
-                text: "i = min(b_w, a_w) min(b_h, a_h)",
-            },
+            formula(r"d(b, a) = 1 - \text{IoU}(b, a)", "d(b, a) = 1 − IoU(b, a)"),
+            formula(r"\text{IoU}(b, a) = \frac{i}{b_w b_h + a_w a_h - i}", "IoU(b, a) = i / (b_w b_h + a_w a_h − i)"),
+            formula(r"i = \min(b_w, a_w) \min(b_h, a_h)", "i = min(b_w, a_w) min(b_h, a_h)"),
         ],
         figures: vec![
             Figure {

@@ -6,9 +6,10 @@ use kiln_nn::{Activation, Draws};
 use kiln_page::chart::{Chart, Look, Series};
 use kiln_page::scale::{Scale, Spelling};
 
-use super::Topic;
+use super::values::minus;
+use super::{Topic, formula};
 use crate::draw::{Anchor, Drawing};
-use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
+use crate::page::{Experiment, Figure, Page, Picture, Table};
 
 pub(super) const TOPIC: Topic = Topic {
     name: "backprop",
@@ -198,15 +199,12 @@ fn explain(seed: u64) -> Page {
             "A step of gradient descent then moves every weight against its derivative.",
         ],
         formulas: vec![
-            Formula { latex: r"h = f(W_h x + b_h), \quad o = g(W_o h + b_o)", text: "h = f(W_h x + b_h),  o = g(W_o h + b_o)" },
-            Formula { latex: r"L = \frac{1}{2} \lVert t - o \rVert^2", text: "L = ½ |t − o|²" },
-            Formula { latex: r"\delta_o = (o - t) \odot g'(z_o)", text: "δ_o = (o − t) ∘ g′(z_o)" },
-            Formula { latex: r"\delta_h = (W_o^\top \delta_o) \odot f'(z_h)", text: "δ_h = (W_oᵀ δ_o) ∘ f′(z_h)" },
-            Formula {
-                latex: r"\frac{\partial L}{\partial W_o} = \delta_o h^\top, \quad \frac{\partial L}{\partial W_h} = \delta_h x^\top",
-                text: "∂L/∂W_o = δ_o hᵀ,  ∂L/∂W_h = δ_h xᵀ",
-            },
-            Formula { latex: r"W \leftarrow W - \eta \frac{\partial L}{\partial W}", text: "W ← W − η ∂L/∂W" },
+            formula(r"h = f(W_h x + b_h), \quad o = g(W_o h + b_o)", "h = f(W_h x + b_h),  o = g(W_o h + b_o)"),
+            formula(r"L = \frac{1}{2} \lVert t - o \rVert^2", "L = ½ |t − o|²"),
+            formula(r"\delta_o = (o - t) \odot g'(z_o)", "δ_o = (o − t) ∘ g′(z_o)"),
+            formula(r"\delta_h = (W_o^\top \delta_o) \odot f'(z_h)", "δ_h = (W_oᵀ δ_o) ∘ f′(z_h)"),
+            formula(r"\frac{\partial L}{\partial W_o} = \delta_o h^\top, \quad \frac{\partial L}{\partial W_h} = \delta_h x^\top", "∂L/∂W_o = δ_o hᵀ,  ∂L/∂W_h = δ_h xᵀ"),
+            formula(r"W \leftarrow W - \eta \frac{\partial L}{\partial W}", "W ← W − η ∂L/∂W"),
         ],
         figures: vec![Figure {
             name: "network".into(),
@@ -316,7 +314,7 @@ fn diagram(network: &ThreeLayers, passed: &Passed) -> Drawing {
                     [cx, cy + 34.0],
                     Anchor::Middle,
                     "tinted colour-2",
-                    &format!("δ {delta:.4}").replace('-', "−"),
+                    &minus(format!("δ {delta:.4}")),
                 );
             } else {
                 drawing.text([cx, cy + 34.0], Anchor::Middle, "tick", "input");

@@ -6,9 +6,10 @@ use kiln_core::{BoundingBox, BoxRegression, Overlap};
 use kiln_nn::Draws;
 use kiln_page::text::grouped;
 
-use super::Topic;
+use super::values::minus;
+use super::{Topic, formula};
 use crate::draw::{Anchor, Drawing};
-use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
+use crate::page::{Experiment, Figure, Page, Picture, Table};
 
 pub(super) const TOPIC: Topic = Topic {
     name: "box-regression",
@@ -19,10 +20,6 @@ pub(super) const TOPIC: Topic = Topic {
 
 const PROPOSAL: [f32; 4] = [100.0, 100.0, 50.0, 40.0];
 const TRUTH: [f32; 4] = [110.0, 95.0, 60.0, 50.0];
-
-fn minus(text: String) -> String {
-    text.replace('-', "\u{2212}")
-}
 
 fn drawing() -> Drawing {
     let mut drawing = Drawing::new("A proposal and the object", [360.0, 272.0]).at_most(480.0);
@@ -121,9 +118,9 @@ fn explain(seed: u64) -> Page {
             "Ways and growths differ in how much they vary, and weights make them vary alike, so that one loss suits all four.",
         ],
         formulas: vec![
-            Formula { latex: r"t_x = \frac{G_x - P_x}{P_w}, \quad t_y = \frac{G_y - P_y}{P_h}", text: "t_x = (G_x − P_x) / P_w,  t_y = (G_y − P_y) / P_h" },
-            Formula { latex: r"t_w = \ln \frac{G_w}{P_w}, \quad t_h = \ln \frac{G_h}{P_h}", text: "t_w = ln(G_w / P_w),  t_h = ln(G_h / P_h)" },
-            Formula { latex: r"\hat{G}_x = P_w d_x + P_x, \quad \hat{G}_w = P_w e^{d_w}", text: "Ĝ_x = P_w d_x + P_x,  Ĝ_w = P_w e^d_w" },
+            formula(r"t_x = \frac{G_x - P_x}{P_w}, \quad t_y = \frac{G_y - P_y}{P_h}", "t_x = (G_x − P_x) / P_w,  t_y = (G_y − P_y) / P_h"),
+            formula(r"t_w = \ln \frac{G_w}{P_w}, \quad t_h = \ln \frac{G_h}{P_h}", "t_w = ln(G_w / P_w),  t_h = ln(G_h / P_h)"),
+            formula(r"\hat{G}_x = P_w d_x + P_x, \quad \hat{G}_w = P_w e^{d_w}", "Ĝ_x = P_w d_x + P_x,  Ĝ_w = P_w e^d_w"),
         ],
         figures: vec![Figure {
             name: "boxes".into(),

@@ -4,6 +4,7 @@ use burn::prelude::*;
 use burn::tensor::DType;
 use kiln_nn::{AvgPool2dConfig, Conv2d, Conv2dConfig, max_pool};
 
+use super::values::{minus, rows};
 use super::{Topic, formula};
 use crate::draw::{Anchor, Drawing};
 use crate::gradcheck::{check, input};
@@ -60,14 +61,8 @@ fn tensor(map: &Map) -> Tensor<4> {
     Tensor::from_data(data, (&Device::flex().autodiff(), DType::F64)).require_grad()
 }
 
-fn map(x: Tensor<4>) -> Map {
-    let columns = x.dims()[3];
-    let flat: Vec<f64> = x.into_data().iter().collect();
-    flat.chunks(columns).map(<[f64]>::to_vec).collect()
-}
-
 fn written(map: &Map) -> String {
-    let number = |value: &f64| format!("{value}").replace('-', "−");
+    let number = |value: &f64| minus(value.to_string());
     let rows = map.iter().map(|row| row.iter().map(number).collect::<Vec<_>>().join(" "));
     format!("[{}]", rows.collect::<Vec<_>>().join("; "))
 }
@@ -82,8 +77,8 @@ fn explain(seed: u64) -> Page {
     let conv =
         Conv2d { weight: burn::module::Param::from_tensor(tk), ..config.init(&Device::flex().autodiff()) };
     let gradients = (conv.forward(tx.clone()) * tensor(&dy).detach()).sum().backward();
-    let of_kernel = map(conv.weight.val().grad(&gradients).expect("a kernel that learns"));
-    let of_input = map(tx.grad(&gradients).expect("an input that is followed"));
+    let of_kernel = rows(conv.weight.val().grad(&gradients).expect("a kernel that learns"));
+    let of_input = rows(tx.grad(&gradients).expect("an input that is followed"));
     let mut table = Table::new(
         "Gradients of the example, by hand and by automatic differentiation",
         &["of", "by hand", "by autodiff"],
@@ -100,7 +95,7 @@ fn explain(seed: u64) -> Page {
             false => AvgPool2dConfig::new([2, 2]).init().forward(x.clone()),
         };
         let delta = tensor(&vec![vec![2.0, 8.0], vec![4.0, 6.0]]).detach();
-        map(x.grad(&(y * delta).sum().backward()).expect("an input that is followed"))
+        rows(x.grad(&(y * delta).sum().backward()).expect("an input that is followed"))
     };
     let mut pools = Table::new(
         "Gradients [2 8; 4 6] of a 2x2 pool, whose maxima stand at the upper left, lower right, upper right and lower left of their windows",

@@ -10,9 +10,9 @@ use kiln_page::chart::{Chart, Look, Series};
 use kiln_page::scale::{Scale, Spelling};
 use kiln_page::text::grouped;
 
-use super::Topic;
+use super::{Topic, formula};
 use crate::draw::{Anchor, Drawing};
-use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
+use crate::page::{Experiment, Figure, Page, Picture, Table};
 
 pub(super) const TOPIC: Topic = Topic {
     name: "dense",
@@ -172,8 +172,8 @@ fn explain(_seed: u64) -> Page {
             "What is joined and normalized anew for every layer grows with the square of the depth, and can be computed again on the way back in place of being kept: memory for time.",
         ],
         formulas: vec![
-            Formula { latex: r"x_l = H_l \left( [x_0, x_1, \dots, x_{l-1}] \right)", text: "x_l = H_l([x_0, x_1, …, x_(l−1)]),  H: normalization, ReLU, convolution" },
-            Formula { latex: r"c_l = c_0 + k (l - 1), \quad \sum_{l=1}^{L} c_l = L c_0 + \frac{k L (L - 1)}{2}", text: "inputs of layer l: c_0 + k (l − 1);  of L layers together: L c_0 + k L (L − 1) / 2" },
+            formula(r"x_l = H_l \left( [x_0, x_1, \dots, x_{l-1}] \right)", "x_l = H_l([x_0, x_1, …, x_(l−1)]),  H: normalization, ReLU, convolution"),
+            formula(r"c_l = c_0 + k (l - 1), \quad \sum_{l=1}^{L} c_l = L c_0 + \frac{k L (L - 1)}{2}", "inputs of layer l: c_0 + k (l − 1);  of L layers together: L c_0 + k L (L − 1) / 2"),
         ],
         figures: vec![
             Figure {

@@ -8,10 +8,10 @@ use kiln_page::chart::{Chart, Look, Series};
 use kiln_page::scale::{Scale, Spelling};
 use kiln_page::text::grouped;
 
-use super::Topic;
 use super::cost::Cost;
+use super::{Topic, formula};
 use crate::draw::{Anchor, Drawing};
-use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
+use crate::page::{Experiment, Figure, Page, Picture, Table};
 
 pub(super) const TOPIC: Topic = Topic {
     name: "depthwise",
@@ -223,8 +223,8 @@ fn explain(seed: u64) -> Page {
             "That costs 1 / C + 1 / k² of the convolution, about a ninth for 3 by 3 weights, and says less: all outputs share one kernel of each input channel.",
         ],
         formulas: vec![
-            Formula { latex: r"y_o = \sum_i P_{o,i} \left( D_i * x_i \right)", text: "y_o = Σ_i P_oi (D_i * x_i)" },
-            Formula { latex: r"\frac{k^2 C_{in} + C_{in} C_{out}}{k^2 C_{in} C_{out}} = \frac{1}{C_{out}} + \frac{1}{k^2}", text: "(k² C_in + C_in C_out) / (k² C_in C_out) = 1 / C_out + 1 / k²" },
+            formula(r"y_o = \sum_i P_{o,i} \left( D_i * x_i \right)", "y_o = Σ_i P_oi (D_i * x_i)"),
+            formula(r"\frac{k^2 C_{in} + C_{in} C_{out}}{k^2 C_{in} C_{out}} = \frac{1}{C_{out}} + \frac{1}{k^2}", "(k² C_in + C_in C_out) / (k² C_in C_out) = 1 / C_out + 1 / k²"),
         ],
         figures: vec![
             Figure {

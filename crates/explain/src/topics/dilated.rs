@@ -7,9 +7,10 @@ use kiln_data::{Dataset, Shapes, ShapesConfig};
 use kiln_nn::{PaddingConfig2d, dilated};
 use kiln_page::text::percent;
 
-use super::Topic;
+use super::values::rows;
+use super::{Topic, formula};
 use crate::draw::Drawing;
-use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
+use crate::page::{Experiment, Figure, Page, Picture, Table};
 
 pub(super) const TOPIC: Topic = Topic {
     name: "dilated",
@@ -39,12 +40,6 @@ pub fn paths(rates: &[usize], side: usize) -> Vec<Vec<f64>> {
     let middle = through(rates, 1.0, x.clone()).narrow(2, side / 2, 1).narrow(3, side / 2, 1);
     let gradient = x.grad(&middle.sum().backward()).expect("an input that is followed");
     rows(gradient)
-}
-
-fn rows(x: Tensor<4>) -> Vec<Vec<f64>> {
-    let columns = x.dims()[3];
-    let flat: Vec<f64> = x.into_data().iter().collect();
-    flat.chunks(columns).map(<[f64]>::to_vec).collect()
 }
 
 /// The side of the field, and how many of its pixels are seen.
@@ -142,9 +137,9 @@ fn explain(seed: u64) -> Page {
             "With equal rates, or rates with a common factor, neighbouring outputs look at different pixels and never at each other's: the map falls apart into grids.",
         ],
         formulas: vec![
-            Formula { latex: r"y_{i,j} = \sum_{u,v} w_{u,v}\, x_{i + r u,\, j + r v}", text: "y_ij = Σ w_uv x_(i + r u, j + r v)" },
-            Formula { latex: r"k' = r (k - 1) + 1, \quad p = \frac{r (k - 1)}{2}", text: "extent k' = r (k − 1) + 1,  padding p = r (k − 1) / 2" },
-            Formula { latex: r"\text{field} = 1 + \sum_l r_l (k_l - 1)", text: "field = 1 + Σ r_l (k_l − 1)" },
+            formula(r"y_{i,j} = \sum_{u,v} w_{u,v}\, x_{i + r u,\, j + r v}", "y_ij = Σ w_uv x_(i + r u, j + r v)"),
+            formula(r"k' = r (k - 1) + 1, \quad p = \frac{r (k - 1)}{2}", "extent k' = r (k − 1) + 1,  padding p = r (k − 1) / 2"),
+            formula(r"\text{field} = 1 + \sum_l r_l (k_l - 1)", "field = 1 + Σ r_l (k_l − 1)"),
         ],
         figures: vec![Figure {
             name: "fields".into(),

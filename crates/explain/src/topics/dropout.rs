@@ -5,9 +5,10 @@ use burn::tensor::DType;
 use kiln_nn::*;
 use kiln_page::text::percent;
 
-use super::Topic;
+use super::values::flat;
+use super::{Topic, formula};
 use crate::draw::Drawing;
-use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
+use crate::page::{Experiment, Figure, Page, Picture, Table};
 
 pub(super) const TOPIC: Topic = Topic {
     name: "dropout",
@@ -33,10 +34,6 @@ const KINDS: [Kind; 7] = [
 
 fn ones(sides: [usize; 4]) -> Tensor<4> {
     Tensor::ones(sides, (&Device::flex(), DType::F64))
-}
-
-fn flat<const D: usize>(x: Tensor<D>) -> Vec<f64> {
-    x.into_data().iter().collect()
 }
 
 fn explain(seed: u64) -> Page {
@@ -97,8 +94,8 @@ fn explain(seed: u64) -> Page {
             "What is dropped together differs: single values, channels, blocks, whole branches, weights, or what a pool would pick.",
         ],
         formulas: vec![
-            Formula { latex: r"y = \frac{m}{1 - p} x, \quad m \sim \text{Bernoulli}(1 - p)", text: "y = m x / (1 − p),  m = 1 with probability 1 − p, else 0" },
-            Formula { latex: r"\text{E}[y] = x, \quad \text{Var}[y] = \frac{p}{1 - p} x^2", text: "E[y] = x,  Var[y] = x² p / (1 − p)" },
+            formula(r"y = \frac{m}{1 - p} x, \quad m \sim \text{Bernoulli}(1 - p)", "y = m x / (1 − p),  m = 1 with probability 1 − p, else 0"),
+            formula(r"\text{E}[y] = x, \quad \text{Var}[y] = \frac{p}{1 - p} x^2", "E[y] = x,  Var[y] = x² p / (1 − p)"),
         ],
         figures: vec![Figure {
             name: "masks".into(),

@@ -7,10 +7,10 @@ use kiln_page::chart::{Chart, Look, Series};
 use kiln_page::scale::{Scale, Spelling};
 use kiln_page::text::grouped;
 
-use super::Topic;
 use super::cost::Cost;
+use super::{Topic, formula};
 use crate::draw::{Anchor, Drawing};
-use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
+use crate::page::{Experiment, Figure, Page, Picture, Table};
 
 pub(super) const TOPIC: Topic = Topic {
     name: "inception-cost",
@@ -169,8 +169,8 @@ fn explain(_seed: u64) -> Page {
             "Behind the pool one of 1 by 1 does the same, as otherwise each module would pass its whole input on and be wider than the one before.",
         ],
         formulas: vec![
-            Formula { latex: r"\text{direct: } h w \, k^2 C_{in} C_{out}", text: "direct: h w k² C_in C_out" },
-            Formula { latex: r"\text{reduced to } r\text{: } h w \, r \left( C_{in} + k^2 C_{out} \right)", text: "reduced to r: h w r (C_in + k² C_out)" },
+            formula(r"\text{direct: } h w \, k^2 C_{in} C_{out}", "direct: h w k² C_in C_out"),
+            formula(r"\text{reduced to } r\text{: } h w \, r \left( C_{in} + k^2 C_{out} \right)", "reduced to r: h w r (C_in + k² C_out)"),
         ],
         figures: vec![
             Figure {

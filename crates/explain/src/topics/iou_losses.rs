@@ -7,9 +7,10 @@ use kiln_page::chart::{Chart, Look, Series};
 use kiln_page::scale::{Scale, Spelling};
 use kiln_tasks::overlap_of_rows;
 
-use super::Topic;
+use super::values::minus;
+use super::{Topic, formula};
 use crate::draw::{Anchor, Drawing};
-use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
+use crate::page::{Experiment, Figure, Page, Picture, Table};
 
 pub(super) const TOPIC: Topic = Topic {
     name: "iou-losses",
@@ -103,7 +104,6 @@ fn explain(_seed: u64) -> Page {
         &["boxes", "IoU", "GIoU", "DIoU", "CIoU"],
     );
     let short = |[x1, y1, x2, y2]: [f64; 4]| format!("[{x1}, {y1}, {x2}, {y2}]");
-    let minus = |text: String| text.replace('-', "\u{2212}");
     for [a, b] in WORKED {
         let cells =
             KINDS.map(|(_, overlap)| minus(format!("{:.7}", 1.0 - losses(overlap, &vec![a], &vec![b]).0[0])));
@@ -170,10 +170,10 @@ fn explain(_seed: u64) -> Page {
             "GIoU counts the empty part of the smallest box around both, DIoU the distance of the centres, CIoU also the difference in aspect.",
         ],
         formulas: vec![
-            Formula { latex: r"\text{IoU} = \frac{|A \cap B|}{|A \cup B|}, \quad \text{GIoU} = \text{IoU} - \frac{|C \setminus (A \cup B)|}{|C|}", text: "IoU = |A ∩ B| / |A ∪ B|,  GIoU = IoU − |C \\ (A ∪ B)| / |C|" },
-            Formula { latex: r"\text{DIoU} = \text{IoU} - \frac{\rho^2}{c^2}, \quad \text{CIoU} = \text{DIoU} - \alpha v", text: "DIoU = IoU − ρ² / c²,  CIoU = DIoU − α v" },
-            Formula { latex: r"v = \frac{4}{\pi^2} \left( \arctan \frac{w_t}{h_t} - \arctan \frac{w}{h} \right)^2", text: "v = 4/π² (arctan w_t/h_t − arctan w/h)²" },
-            Formula { latex: r"\alpha = \frac{v}{1 - \text{IoU} + v}", text: "α = v / (1 − IoU + v)" },
+            formula(r"\text{IoU} = \frac{|A \cap B|}{|A \cup B|}, \quad \text{GIoU} = \text{IoU} - \frac{|C \setminus (A \cup B)|}{|C|}", "IoU = |A ∩ B| / |A ∪ B|,  GIoU = IoU − |C \\ (A ∪ B)| / |C|"),
+            formula(r"\text{DIoU} = \text{IoU} - \frac{\rho^2}{c^2}, \quad \text{CIoU} = \text{DIoU} - \alpha v", "DIoU = IoU − ρ² / c²,  CIoU = DIoU − α v"),
+            formula(r"v = \frac{4}{\pi^2} \left( \arctan \frac{w_t}{h_t} - \arctan \frac{w}{h} \right)^2", "v = 4/π² (arctan w_t/h_t − arctan w/h)²"),
+            formula(r"\alpha = \frac{v}{1 - \text{IoU} + v}", "α = v / (1 − IoU + v)"),
         ],
         figures: vec![
             Figure {

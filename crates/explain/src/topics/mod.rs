@@ -30,6 +30,7 @@ mod sobel;
 pub mod three_for_five;
 mod transposed;
 mod upsampling;
+mod values;
 
 use crate::page::{Formula, Page};
 

@@ -9,9 +9,9 @@ use kiln_page::scale::{Scale, Spelling};
 use kiln_tasks::average_precision::{Actual, Predicted};
 use kiln_tasks::{Suppression, VocAverage, VocScore};
 
-use super::Topic;
+use super::{Topic, formula};
 use crate::draw::Drawing;
-use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
+use crate::page::{Experiment, Figure, Page, Picture, Table};
 
 pub(super) const TOPIC: Topic = Topic {
     name: "nms",
@@ -205,9 +205,9 @@ fn explain(seed: u64) -> Page {
             "A second object close by is dropped too, so that other kinds lower scores instead of dropping boxes, or ask whether the centres lie apart.",
         ],
         formulas: vec![
-            Formula { latex: r"\text{greedy: } s_i \leftarrow 0 \text{ if } \text{IoU}(b, b_i) > t", text: "greedy: s_i ← 0 where IoU(b, b_i) > t" },
-            Formula { latex: r"\text{soft: } s_i \leftarrow s_i \left( 1 - \text{IoU}(b, b_i) \right) \text{ or } s_i\, e^{-\text{IoU}(b, b_i)^2 / \sigma}", text: "soft: s_i ← s_i (1 − IoU(b, b_i)) where that is over a threshold, or s_i e^(−IoU² / σ)" },
-            Formula { latex: r"\text{matrix: } s_i \leftarrow s_i \cdot \min_{s_j > s_i} \frac{f(\text{IoU}_{ij})}{\min_{s_k > s_j} f(\text{IoU}_{kj})}", text: "matrix: s_i ← s_i min_j f(IoU_ij) / min_k f(IoU_kj), of better j and of k better still" },
+            formula(r"\text{greedy: } s_i \leftarrow 0 \text{ if } \text{IoU}(b, b_i) > t", "greedy: s_i ← 0 where IoU(b, b_i) > t"),
+            formula(r"\text{soft: } s_i \leftarrow s_i \left( 1 - \text{IoU}(b, b_i) \right) \text{ or } s_i\, e^{-\text{IoU}(b, b_i)^2 / \sigma}", "soft: s_i ← s_i (1 − IoU(b, b_i)) where that is over a threshold, or s_i e^(−IoU² / σ)"),
+            formula(r"\text{matrix: } s_i \leftarrow s_i \cdot \min_{s_j > s_i} \frac{f(\text{IoU}_{ij})}{\min_{s_k > s_j} f(\text{IoU}_{kj})}", "matrix: s_i ← s_i min_j f(IoU_ij) / min_k f(IoU_kj), of better j and of k better still"),
         ],
         figures: vec![Figure {
             name: "steps".into(),

@@ -4,6 +4,7 @@ use burn::prelude::*;
 use burn::tensor::DType;
 use kiln_nn::{Activation, Draws, Surrogate, surrogate_step};
 
+use super::values::minus;
 use super::{Topic, formula};
 use crate::draw::{Anchor, Drawing};
 use crate::page::{Experiment, Figure, Page, Picture, Table};
@@ -39,7 +40,7 @@ fn explain(seed: u64) -> Page {
         &["function", "slopes beside it", "taken"],
     );
     let sided = |activation: Activation| {
-        let near = |x: f64| format!("{}", activation.derivative(x)).replace('-', "−");
+        let near = |x: f64| minus(activation.derivative(x).to_string());
         format!("{} and {}", near(-1e-9), near(1e-9))
     };
     for activation in [Activation::Relu, Activation::Absolute, Activation::Step, Activation::Signum] {

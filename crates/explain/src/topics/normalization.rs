@@ -7,9 +7,10 @@ use kiln_nn::*;
 use kiln_page::chart::{Chart, Look, Series};
 use kiln_page::scale::{Scale, Spelling};
 
-use super::Topic;
+use super::values::{flat, minus};
+use super::{Topic, formula};
 use crate::draw::{Anchor, Drawing};
-use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
+use crate::page::{Experiment, Figure, Page, Picture, Table};
 
 pub(super) const TOPIC: Topic = Topic {
     name: "normalization",
@@ -24,10 +25,6 @@ fn worked() -> Tensor<4> {
         [[[[1.0, 2.0]], [[3.0, 4.0]]], [[[5.0, 6.0]], [[7.0, 8.0]]]],
         &Device::flex().autodiff(),
     )
-}
-
-fn flat<const D: usize>(x: Tensor<D>) -> Vec<f64> {
-    x.into_data().iter().collect()
 }
 
 /// Which of 4 samples, 6 channels and 5 places share their statistics with the first of all.
@@ -66,10 +63,8 @@ fn explain(seed: u64) -> Page {
         ("switchable, all alike", mixed, SwitchNormConfig::new(2).init(&device).forward(worked())),
     ];
     for (name, [mean, variance], y) in rows {
-        table.row(
-            name,
-            [format!("{mean:.4}"), format!("{variance:.4}"), format!("{:.6}", flat(y)[0]).replace('-', "−")],
-        );
+        table
+            .row(name, [format!("{mean:.4}"), format!("{variance:.4}"), minus(format!("{:.6}", flat(y)[0]))]);
     }
     // gamma the deviation and beta the mean.
     let mut norm = BatchNormConfig::new(2).init(&device);
@@ -126,11 +121,8 @@ fn explain(seed: u64) -> Page {
             "A factor and a summand that are learned can undo it, so nothing that the network could say is lost.",
         ],
         formulas: vec![
-            Formula { latex: r"y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta", text: "y = γ (x − μ) / √(σ² + ε) + β" },
-            Formula {
-                latex: r"\frac{\partial L}{\partial x} = \frac{\gamma}{m \sqrt{\sigma^2 + \varepsilon}} \left( m\, dy - \sum dy - \hat{x} \sum dy\, \hat{x} \right)",
-                text: "∂L/∂x = γ / (m √(σ² + ε)) · (m dy − Σ dy − x̂ Σ dy x̂)",
-            },
+            formula(r"y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta", "y = γ (x − μ) / √(σ² + ε) + β"),
+            formula(r"\frac{\partial L}{\partial x} = \frac{\gamma}{m \sqrt{\sigma^2 + \varepsilon}} \left( m\, dy - \sum dy - \hat{x} \sum dy\, \hat{x} \right)", "∂L/∂x = γ / (m √(σ² + ε)) · (m dy − Σ dy − x̂ Σ dy x̂)"),
         ],
         figures: vec![Figure {
             name: "sets".into(),

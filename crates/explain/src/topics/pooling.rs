@@ -4,9 +4,10 @@ use burn::prelude::*;
 use burn::tensor::DType;
 use kiln_nn::*;
 
-use super::Topic;
+use super::values::flat;
+use super::{Topic, formula};
 use crate::draw::{Anchor, Drawing};
-use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
+use crate::page::{Experiment, Figure, Page, Picture, Table};
 
 pub(super) const TOPIC: Topic = Topic {
     name: "pooling",
@@ -41,10 +42,6 @@ fn image(values: &[f64], sides: [usize; 2]) -> Tensor<4> {
     let device = Device::flex().autodiff();
     Tensor::from_data(TensorData::new(values.to_vec(), [1, 1, sides[0], sides[1]]), (&device, DType::F64))
         .require_grad()
-}
-
-fn flat<const D: usize>(x: Tensor<D>) -> Vec<f64> {
-    x.into_data().iter().collect()
 }
 
 fn explain(seed: u64) -> Page {
@@ -109,10 +106,10 @@ fn explain(seed: u64) -> Page {
             "All others lie between: they weigh large values more, by a fixed rule, a learned one, or by chance.",
         ],
         formulas: vec![
-            Formula { latex: r"y_{\max} = \max_i a_i, \quad y_{\text{mean}} = \frac{1}{n} \sum_i a_i", text: "max: max a_i,  mean: (1/n) Σ a_i" },
-            Formula { latex: r"y_{\text{soft}} = \sum_i \frac{e^{a_i}}{\sum_j e^{a_j}} a_i", text: "SoftPool: Σ a_i e^a_i / Σ e^a_j" },
-            Formula { latex: r"y_{p} = \left( \frac{1}{n} \sum_i a_i^p \right)^{1/p}", text: "power average: ((1/n) Σ a_i^p)^(1/p)" },
-            Formula { latex: r"y_{\text{lse}} = \frac{1}{r} \log \frac{1}{n} \sum_i e^{r a_i}", text: "log-sum-exp: (1/r) log((1/n) Σ e^(r a_i))" },
+            formula(r"y_{\max} = \max_i a_i, \quad y_{\text{mean}} = \frac{1}{n} \sum_i a_i", "max: max a_i,  mean: (1/n) Σ a_i"),
+            formula(r"y_{\text{soft}} = \sum_i \frac{e^{a_i}}{\sum_j e^{a_j}} a_i", "SoftPool: Σ a_i e^a_i / Σ e^a_j"),
+            formula(r"y_{p} = \left( \frac{1}{n} \sum_i a_i^p \right)^{1/p}", "power average: ((1/n) Σ a_i^p)^(1/p)"),
+            formula(r"y_{\text{lse}} = \frac{1}{r} \log \frac{1}{n} \sum_i e^{r a_i}", "log-sum-exp: (1/r) log((1/n) Σ e^(r a_i))"),
         ],
         figures: vec![Figure {
             name: "maps".into(),

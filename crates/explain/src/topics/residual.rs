@@ -10,9 +10,9 @@ use kiln_page::scale::{Scale, Spelling};
 use kiln_page::text::grouped;
 use kiln_resnet::{CifarResNetConfig, Shortcut};
 
-use super::Topic;
+use super::{Topic, formula};
 use crate::draw::{Anchor, Drawing};
-use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
+use crate::page::{Experiment, Figure, Page, Picture, Table};
 
 pub(super) const TOPIC: Topic = Topic {
     name: "residual",
@@ -168,9 +168,9 @@ fn explain(seed: u64) -> Page {
         "Values of variance 1 are dropped and then normalized: the variance behind the normalization in evaluation, where 1 is meant. Measured with 100,000 values, and the formula",
         &["mean of the values", "keep 0.9", "formula", "keep 0.5", "formula"],
     );
-    let formula = |mean: f64, keep: f64| 1.0 / ((mean * mean + 1.0) / keep - mean * mean);
+    let by_formula = |mean: f64, keep: f64| 1.0 / ((mean * mean + 1.0) / keep - mean * mean);
     for mean in [0.0, 0.5, 1.0, 2.0] {
-        let cells = [0.9, 0.5].map(|keep| [variance_shift(mean, keep, seed), formula(mean, keep)]);
+        let cells = [0.9, 0.5].map(|keep| [variance_shift(mean, keep, seed), by_formula(mean, keep)]);
         shifts.row(mean.to_string(), cells.as_flattened().iter().map(|one| format!("{one:.3}")));
     }
     Page {
@@ -180,9 +180,9 @@ fn explain(seed: u64) -> Page {
             "On the way back the gradient reaches every block through the shortcuts, whatever the layers beside them do.",
         ],
         formulas: vec![
-            Formula { latex: r"x_{l+1} = x_l + F(x_l) \quad \Rightarrow \quad x_L = x_l + \sum_{i=l}^{L-1} F(x_i)", text: "x_(l+1) = x_l + F(x_l)  ⇒  x_L = x_l + Σ F(x_i)" },
-            Formula { latex: r"\frac{\partial E}{\partial x_l} = \frac{\partial E}{\partial x_L} \left( 1 + \frac{\partial}{\partial x_l} \sum_{i=l}^{L-1} F(x_i) \right)", text: "∂E/∂x_l = ∂E/∂x_L (1 + ∂/∂x_l Σ F(x_i)), where no ReLU follows the sum (ResNet v2)" },
-            Formula { latex: r"\Delta = \frac{v}{(c^2 + v) / q - c^2}", text: "variance shift Δ = v / ((c² + v) / q − c²), of values of mean c and variance v that are kept with probability q" },
+            formula(r"x_{l+1} = x_l + F(x_l) \quad \Rightarrow \quad x_L = x_l + \sum_{i=l}^{L-1} F(x_i)", "x_(l+1) = x_l + F(x_l)  ⇒  x_L = x_l + Σ F(x_i)"),
+            formula(r"\frac{\partial E}{\partial x_l} = \frac{\partial E}{\partial x_L} \left( 1 + \frac{\partial}{\partial x_l} \sum_{i=l}^{L-1} F(x_i) \right)", "∂E/∂x_l = ∂E/∂x_L (1 + ∂/∂x_l Σ F(x_i)), where no ReLU follows the sum (ResNet v2)"),
+            formula(r"\Delta = \frac{v}{(c^2 + v) / q - c^2}", "variance shift Δ = v / ((c² + v) / q − c²), of values of mean c and variance v that are kept with probability q"),
         ],
         figures: vec![
             Figure {

@@ -4,9 +4,9 @@ use kiln_core::{BoundingBox, Mask, Object};
 use kiln_data::{Dataset, Sample, Shapes, ShapesConfig};
 use kiln_page::text::percent;
 
-use super::Topic;
+use super::{Topic, formula};
 use crate::draw::Drawing;
-use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
+use crate::page::{Experiment, Figure, Page, Picture, Table};
 
 pub(super) const TOPIC: Topic = Topic {
     name: "segmentation-kinds",
@@ -225,19 +225,10 @@ fn explain(seed: u64) -> Page {
             "Panoptic segmentation gives every pixel a class and the number of its object, so that no two overlap, things can be counted, and nothing is left over.",
         ],
         formulas: vec![
-            Formula {
-                latex: r"\text{semantic: } p \mapsto c, \quad \text{panoptic: } p \mapsto (c, z)",
-                text: "semantic: pixel → class,  panoptic: pixel → (class, object)",
-            },
-            Formula {
-                latex: r"\text{instance: } \{ (c_k, m_k, s_k) \}",
-                text: "instance: {(class, mask, score)}",
-            },
-            Formula {
-                latex: r"\text{SQ} = \frac{\sum_{\text{TP}} \text{IoU}}{\text{TP}}, \quad \text{RQ} = \frac{\text{TP}}{\text{TP} + \text{FP} / 2 + \text{FN} / 2}",
-                text: "SQ = Σ IoU / TP,  RQ = TP / (TP + FP / 2 + FN / 2)",
-            },
-            Formula { latex: r"\text{PQ} = \text{SQ} \cdot \text{RQ}", text: "PQ = SQ · RQ" },
+            formula(r"\text{semantic: } p \mapsto c, \quad \text{panoptic: } p \mapsto (c, z)", "semantic: pixel → class,  panoptic: pixel → (class, object)"),
+            formula(r"\text{instance: } \{ (c_k, m_k, s_k) \}", "instance: {(class, mask, score)}"),
+            formula(r"\text{SQ} = \frac{\sum_{\text{TP}} \text{IoU}}{\text{TP}}, \quad \text{RQ} = \frac{\text{TP}}{\text{TP} + \text{FP} / 2 + \text{FN} / 2}", "SQ = Σ IoU / TP,  RQ = TP / (TP + FP / 2 + FN / 2)"),
+            formula(r"\text{PQ} = \text{SQ} \cdot \text{RQ}", "PQ = SQ · RQ"),
         ],
         figures: vec![Figure {
             name: "kinds".into(),

@@ -10,10 +10,10 @@ use kiln_page::scale::{Scale, Spelling};
 use kiln_page::text::grouped;
 use kiln_shufflenet::{ShuffleNetV2Config, Stem, Width};
 
-use super::Topic;
 use super::cost::Cost;
+use super::{Topic, formula};
 use crate::draw::{Anchor, Drawing};
-use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
+use crate::page::{Experiment, Figure, Page, Picture, Table};
 
 pub(super) const TOPIC: Topic = Topic {
     name: "shuffle",
@@ -208,8 +208,8 @@ fn explain(_seed: u64) -> Page {
             "So it splits the channels in place of grouping the convolutions of 1 by 1, lets one half pass, joins the halves without a sum, and shuffles them, that both halves meet in the next block.",
         ],
         formulas: vec![
-            Formula { latex: r"\text{MAC} = h w (c_1 + c_2) + \frac{c_1 c_2}{g}", text: "numbers moved (the paper's MAC, memory access cost): h w (c1 + c2) + c1 c2 / g" },
-            Formula { latex: r"B = h w\, c_1 c_2, \quad \text{MAC} \ge 2 \sqrt{h w B} + \frac{B}{h w}", text: "without groups: at least 2 √(h w B) + B / (h w) at B = h w c1 c2 multiply-adds, which c1 = c2 reaches" },
+            formula(r"\text{MAC} = h w (c_1 + c_2) + \frac{c_1 c_2}{g}", "numbers moved (the paper's MAC, memory access cost): h w (c1 + c2) + c1 c2 / g"),
+            formula(r"B = h w\, c_1 c_2, \quad \text{MAC} \ge 2 \sqrt{h w B} + \frac{B}{h w}", "without groups: at least 2 √(h w B) + B / (h w) at B = h w c1 c2 multiply-adds, which c1 = c2 reaches"),
         ],
         figures: vec![
             Figure {

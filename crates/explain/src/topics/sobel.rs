@@ -1,12 +1,12 @@
 //! Where brightness changes, how fast and which way.
 
 use burn::prelude::*;
-use burn::tensor::DType;
 use kiln_nn::{Border, Difference, image_gradients};
 
-use super::Topic;
+use super::values::{rows, tensor};
+use super::{Topic, formula};
 use crate::draw::{Anchor, Drawing};
-use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
+use crate::page::{Experiment, Figure, Page, Picture, Table};
 
 pub(super) const TOPIC: Topic = Topic {
     name: "sobel",
@@ -16,16 +16,6 @@ pub(super) const TOPIC: Topic = Topic {
 };
 
 const SIDE: usize = 32;
-
-fn tensor(values: Vec<f64>, sides: [usize; 2]) -> Tensor<4> {
-    Tensor::from_data(TensorData::new(values, [1, 1, sides[0], sides[1]]), (&Device::flex(), DType::F64))
-}
-
-fn rows(x: Tensor<4>) -> Vec<Vec<f64>> {
-    let columns = x.dims()[3];
-    let flat: Vec<f64> = x.into_data().iter().collect();
-    flat.chunks(columns).map(<[f64]>::to_vec).collect()
-}
 
 /// A bright disc and a bar.
 fn scene() -> Tensor<4> {
@@ -138,14 +128,8 @@ fn explain(_seed: u64) -> Page {
             "Together they are a vector that points to where it gets brighter, and its length is how sharp the edge is.",
         ],
         formulas: vec![
-            Formula {
-                latex: r"G_x = \left( \begin{matrix} -1 & 0 & 1 \\ -2 & 0 & 2 \\ -1 & 0 & 1 \end{matrix} \right), \quad G_y = G_x^\top",
-                text: "Gx = [−1 0 1; −2 0 2; −1 0 1],  Gy = Gxᵀ",
-            },
-            Formula {
-                latex: r"|G| = \sqrt{G_x^2 + G_y^2}, \quad \theta = \operatorname{atan2}(G_y, G_x)",
-                text: "|G| = √(Gx² + Gy²),  θ = atan2(Gy, Gx)",
-            },
+            formula(r"G_x = \left( \begin{matrix} -1 & 0 & 1 \\ -2 & 0 & 2 \\ -1 & 0 & 1 \end{matrix} \right), \quad G_y = G_x^\top", "Gx = [−1 0 1; −2 0 2; −1 0 1],  Gy = Gxᵀ"),
+            formula(r"|G| = \sqrt{G_x^2 + G_y^2}, \quad \theta = \operatorname{atan2}(G_y, G_x)", "|G| = √(Gx² + Gy²),  θ = atan2(Gy, Gx)"),
         ],
         figures: vec![
             Figure {

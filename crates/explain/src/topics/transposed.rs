@@ -4,6 +4,7 @@ use burn::module::Param;
 use burn::prelude::*;
 use kiln_nn::{ConvTranspose2d, ConvTranspose2dConfig, Corners, bilinear, max_pool, max_unpool, nearest};
 
+use super::values::rows;
 use super::{Topic, formula};
 use crate::draw::{Anchor, Drawing};
 use crate::page::{Experiment, Figure, Page, Picture, Table};
@@ -16,12 +17,6 @@ pub(super) const TOPIC: Topic = Topic {
 };
 
 type Map = Vec<Vec<f64>>;
-
-fn map(x: Tensor<4>) -> Map {
-    let columns = x.dims()[3];
-    let flat: Vec<f64> = x.into_data().iter().collect();
-    flat.chunks(columns).map(<[f64]>::to_vec).collect()
-}
 
 fn layer(kernel: &[Vec<f64>], stride: usize, padding: usize) -> ConvTranspose2d {
     let device = Device::flex();
@@ -47,10 +42,10 @@ fn explain(_seed: u64) -> Page {
         "The map [1 2; 3 4], enlarged by kernels of 3 by 3; a side becomes (side − 1) · stride − 2 · padding + 3",
         &["kernel", "stride", "padding", "result"],
     );
-    let rows: [(&str, &Map, usize, usize); 3] =
+    let cases: [(&str, &Map, usize, usize); 3] =
         [("ones", &ones, 1, 0), ("ones", &ones, 2, 0), ("1 to 9, row by row", &counted, 2, 1)];
-    for (name, kernel, stride, padding) in rows {
-        let y = map(layer(kernel, stride, padding).forward(x()));
+    for (name, kernel, stride, padding) in cases {
+        let y = rows(layer(kernel, stride, padding).forward(x()));
         table.row(name, [stride.to_string(), padding.to_string(), written(&y)]);
     }
     let pooled = Tensor::<4>::from_data(
@@ -58,19 +53,19 @@ fn explain(_seed: u64) -> Page {
         &device,
     );
     let (maxima, places) = max_pool(2, 2).init().forward_with_places(pooled.clone());
-    let unpooled = map(max_unpool(maxima.clone(), places, [4, 4]));
+    let unpooled = rows(max_unpool(maxima.clone(), places, [4, 4]));
     let ways: [(&str, Map); 4] = [
-        ("transposed, stride 2", map(layer(&ones, 2, 0).forward(x()))),
-        ("nearest", map(nearest(x(), 2))),
-        ("bilinear", map(bilinear(x(), [4, 4], Corners::Edges))),
+        ("transposed, stride 2", rows(layer(&ones, 2, 0).forward(x()))),
+        ("nearest", rows(nearest(x(), 2))),
+        ("bilinear", rows(bilinear(x(), [4, 4], Corners::Edges))),
         ("unpooled", unpooled.clone()),
     ];
     let mut drawing = Drawing::new("A small map and four larger ones", [420.0, 420.0]).at_most(600.0);
     drawing.text([10.0, 20.0], Anchor::Start, "name", "before");
-    drawing.grid([10.0, 28.0], 30.0, &map(x()), Some(0));
+    drawing.grid([10.0, 28.0], 30.0, &rows(x()), Some(0));
     drawing.text([150.0, 20.0], Anchor::Start, "name", "before unpooling, and its maxima");
-    drawing.grid([150.0, 28.0], 24.0, &map(pooled), Some(0));
-    drawing.grid([280.0, 40.0], 30.0, &map(maxima), Some(0));
+    drawing.grid([150.0, 28.0], 24.0, &rows(pooled), Some(0));
+    drawing.grid([280.0, 40.0], 30.0, &rows(maxima), Some(0));
     for (at, (name, values)) in ways.iter().enumerate() {
         let corner = [10.0 + 205.0 * (at % 2) as f64, 160.0 + 140.0 * (at / 2) as f64];
         drawing.text([corner[0], corner[1] - 6.0], Anchor::Start, "name", name);
@@ -85,7 +80,7 @@ fn explain(_seed: u64) -> Page {
     let mut uneven = Vec::new();
     for (side, stride) in [(2, 2), (3, 2), (4, 2), (3, 3), (5, 3), (6, 3)] {
         let flat = Tensor::<4>::ones([1, 1, 8, 8], &device);
-        let y = map(layer(&vec![vec![1.0; side]; side], stride, 0).forward(flat));
+        let y = rows(layer(&vec![vec![1.0; side]; side], stride, 0).forward(flat));
         let middle = || y[side..y.len() - side].iter().flat_map(|row| &row[side..row.len() - side]);
         let (low, high) =
             middle().fold((f64::INFINITY, 0.0f64), |(low, high), one| (low.min(*one), high.max(*one)));

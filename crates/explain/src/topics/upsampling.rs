@@ -6,9 +6,10 @@ use burn::tensor::DType;
 use kiln_data::{Dataset, Shapes, ShapesConfig};
 use kiln_nn::*;
 
-use super::Topic;
+use super::values::{rows, tensor};
+use super::{Topic, formula};
 use crate::draw::Drawing;
-use crate::page::{Experiment, Figure, Formula, Page, Picture, Table};
+use crate::page::{Experiment, Figure, Page, Picture, Table};
 
 pub(super) const TOPIC: Topic = Topic {
     name: "upsampling",
@@ -18,16 +19,6 @@ pub(super) const TOPIC: Topic = Topic {
 };
 
 const SIDE: usize = 32;
-
-fn tensor(values: Vec<f64>, sides: [usize; 2]) -> Tensor<4> {
-    Tensor::from_data(TensorData::new(values, [1, 1, sides[0], sides[1]]), (&Device::flex(), DType::F64))
-}
-
-fn rows(x: Tensor<4>) -> Vec<Vec<f64>> {
-    let columns = x.dims()[3];
-    let flat: Vec<f64> = x.into_data().iter().collect();
-    flat.chunks(columns).map(<[f64]>::to_vec).collect()
-}
 
 /// FCN's: a transposed convolution that begins as bilinear.
 fn transposed(x: Tensor<4>) -> Tensor<4> {
@@ -138,8 +129,8 @@ fn explain(seed: u64) -> Page {
             "Unpooling puts each value back where the pool found it and leaves the rest zero, so that edges stay where they were, for convolutions to fill in.",
         ],
         formulas: vec![
-            Formula { latex: r"\text{edges: } x = \frac{(i + 0.5)\, n}{N} - 0.5, \quad \text{centres: } x = \frac{i (n - 1)}{N - 1}", text: "of n pixels N: the i-th is at (i + 0.5) n / N − 0.5 (edges stay) or i (n − 1) / (N − 1) (centres of corners stay)" },
-            Formula { latex: r"w_i = 1 - \frac{|i - c|}{f}, \quad f = \left\lfloor \frac{k + 1}{2} \right\rfloor", text: "bilinear weights of a kernel of k: 1 − |i − c| / f, f = ⌊(k + 1) / 2⌋, c = f − 1 for odd k, f − 0.5 for even k" },
+            formula(r"\text{edges: } x = \frac{(i + 0.5)\, n}{N} - 0.5, \quad \text{centres: } x = \frac{i (n - 1)}{N - 1}", "of n pixels N: the i-th is at (i + 0.5) n / N − 0.5 (edges stay) or i (n − 1) / (N − 1) (centres of corners stay)"),
+            formula(r"w_i = 1 - \frac{|i - c|}{f}, \quad f = \left\lfloor \frac{k + 1}{2} \right\rfloor", "bilinear weights of a kernel of k: 1 − |i − c| / f, f = ⌊(k + 1) / 2⌋, c = f − 1 for odd k, f − 0.5 for even k"),
         ],
         figures: vec![Figure {
             name: "ways".into(),

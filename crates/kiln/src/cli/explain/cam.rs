@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use burn::tensor::activation::softmax;
 use burn::tensor::{Tensor, TensorData};
-use kiln_core::{Error, Network, Result, Truth};
+use kiln_core::{ClassProbability, Error, Network, Result, Truth};
 use kiln_data::{Roots, Sample, decode_rgb};
 use kiln_graph::Weights;
 use kiln_zoo::{Kind, Output as Said};
@@ -17,6 +16,7 @@ use super::field::layer;
 use crate::cli::output::{Output, png, write};
 use crate::cli::pictures::over;
 use crate::cli::subject::Subject;
+use crate::evaluation::most_probable;
 use crate::experiment::{class_name, pipeline_of};
 use crate::recorded;
 
@@ -64,19 +64,18 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     let Said::Logits(said) = network.forward(image.clone()) else {
         unreachable!("all others were refused above")
     };
-    let probabilities = softmax(said.main, 1).into_data().try_into_vec::<f32>();
-    let probabilities = probabilities.map_err(|why| Error::failure(format!("the logits: {why:?}")))?;
-    let best = (0..probabilities.len()).max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]));
-    let class = args.class.or(best).unwrap_or_default();
-    if class >= probabilities.len() {
-        let error = Error::input(format!("there are {} classes", probabilities.len())).place("--class");
+    let [_, classes] = said.main.dims();
+    let ranked = most_probable(said.main, classes).remove(0);
+    let class = args.class.unwrap_or(ranked[0].class);
+    let Some(ClassProbability { probability, .. }) = ranked.into_iter().find(|one| one.class == class) else {
+        let error = Error::input(format!("there are {classes} classes")).place("--class");
         return Err(error.hint("they are counted from 0"));
-    }
+    };
     let graph = recorded::loaded(&network, [1, 3, height, width])?;
     let node = layer(&graph, args.layer.as_deref())?;
     let heat = graph.class_activation(&Weights::of(&network), image, node, class)?;
     write(&args.out, png(&over(&picture, &heat))?)?;
-    let (name, probability) = (class_name(&preprocessing.classes, class), probabilities[class]);
+    let name = class_name(&preprocessing.classes, class);
     output.answer(
         &format!(
             "{}: {name} ({:.1} %), by `{}`\ndrawn: {}",
