@@ -49,7 +49,7 @@ impl Level {
     /// Two of `[1, 1, rows, columns]`
     pub fn cells(&self) -> [Tensor<4>; 2] {
         let ([rows, columns], device) = (self.grid(), self.map.device());
-        let count = |n: usize| Tensor::<1, Int>::arange(0..n as i64, &device).float();
+        let count = |n: usize| Tensor::<1, Int>::arange(0..n as i64, &device).float().cast(self.map.dtype());
         let column = count(columns).reshape([1, 1, 1, columns]).repeat_dim(2, rows);
         let row = count(rows).reshape([1, 1, rows, 1]).repeat_dim(3, columns);
         [column, row]

@@ -39,6 +39,13 @@ impl Heat {
     }
 }
 
+fn is_map(node: &Node) -> Result<()> {
+    match node.shape() {
+        [_, _, _, _] => Ok(()),
+        other => Err(Error::input(format!("`{}` gives no map but {other:?}", node.name))),
+    }
+}
+
 impl Graph {
     /// The effective receptive field of one place of a node's map: how much its numbers, of all channels, change with each pixel,
     /// on average over the images (Luo and others 2016). The device of the images has no gradients; the weights are the
@@ -56,9 +63,7 @@ impl Graph {
         node: &Node,
         [row, column]: [usize; 2],
     ) -> Result<Heat> {
-        if node.shape().len() != 4 {
-            return Err(Error::input(format!("`{}` gives no map but {:?}", node.name, node.shape())));
-        }
+        is_map(node)?;
         assert_eq!(images.dims(), self.images, "images of the graph's shape");
         let device = images.device().autodiff();
         let images = Tensor::from_inner(images).require_grad();
@@ -84,9 +89,7 @@ impl Graph {
         node: &Node,
         class: usize,
     ) -> Result<Heat> {
-        if node.shape().len() != 4 {
-            return Err(Error::input(format!("`{}` gives no map but {:?}", node.name, node.shape())));
-        }
+        is_map(node)?;
         let plain = image.device();
         let device = plain.clone().autodiff();
         let map =
@@ -109,7 +112,8 @@ impl Graph {
     /// The node whose map is the last before what a classifier makes of it is no map any more: where Grad-CAM looks if it
     /// is not told where.
     pub fn last_map(&self) -> Option<&Node> {
-        let is_map = |node: &Node| matches!(node.shape(), [_, _, rows, columns] if *rows > 1 && *columns > 1);
-        self.nodes.iter().filter(|node| !node.constant).rfind(|node| is_map(node))
+        let is_large =
+            |node: &Node| matches!(node.shape(), [_, _, rows, columns] if *rows > 1 && *columns > 1);
+        self.nodes.iter().filter(|node| !node.constant).rfind(|node| is_large(node))
     }
 }

@@ -51,3 +51,37 @@ fn multiply_accumulate_operations_are_torchvisions_to_the_digit() {
     }
     assert!(models.iter().all(|model| model["macs"].as_u64().unwrap() > 0));
 }
+
+#[test]
+fn a_model_gives_on_a_device_what_it_gives_in_64_bits() {
+    let kiln = Kiln::new();
+    // A stem, and in nine blocks two layers each; of a step the last layer is shown, so no convolution; then the classifier.
+    for (model, size, layers) in
+        [("cifar10-resnet20", "2x3x32x32", Some(20)), ("yolov8n", "64", None), ("fcn_resnet50", "64", None)]
+    {
+        let arguments = ["compare", model, "--devices", "flex", "--input", size, "--turns", "1"];
+        let answer = kiln.json(&arguments);
+        let device = &answer["devices"][0];
+        let share = |one: &serde_json::Value| one["share"].as_f64().unwrap();
+        let outputs = device["outputs"].as_array().unwrap();
+        assert!(outputs.iter().all(|one| share(one) < 1e-5), "{model}: {outputs:?}");
+        // They are computed in other orders and with other digits.
+        assert!(outputs.iter().any(|one| share(one) > 0.0), "{model}");
+        let found = device["layers"].as_array().unwrap();
+        assert!(found.iter().all(|layer| share(layer) < 1e-4 && layer["name"] != ""), "{model}: {found:?}");
+        assert!(layers.is_none_or(|layers| found.len() == layers), "{model}: {}", found.len());
+        assert!(device["images_per_second"].as_f64().unwrap() > 0.0);
+    }
+    let strict =
+        ["compare", "cifar10-resnet20", "--devices", "flex", "--bound", "0", "--turns", "1", "--layers"];
+    let output = kiln.run(&strict);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text.contains("0 of 1 within") && text.contains("layer3.2.bn2") && text.contains("times flex"),
+        "{text}"
+    );
+    let output = kiln.run(&["compare", "cifar10-resnet20", "--devices", "flex,flx"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("unknown device `flx`; did you mean `flex`?"));
+}

@@ -41,6 +41,11 @@ impl Graph {
         self.nodes.iter().map(|node| known.get(&node.output.id).copied()).collect()
     }
 
+    /// What one of them sees.
+    pub fn field(&self, node: &Node) -> Option<Field> {
+        self.tensor_fields().get(&node.output.id).copied()
+    }
+
     fn tensor_fields(&self) -> HashMap<TensorId, Field> {
         let [_, _, rows, columns] = self.images;
         let image = Field {

@@ -4,6 +4,7 @@ mod anchors;
 mod augment;
 mod batch_size;
 mod batch_trial;
+mod compare;
 mod data;
 mod eval;
 mod explain;
@@ -71,6 +72,7 @@ enum Verb {
     Summary(summary::Args),
     Export(export::Args),
     Parity(parity::Args),
+    Compare(compare::Args),
     Score(score::Args),
     Explain(explain::Args),
     Gradcheck(gradcheck::Args),
@@ -119,6 +121,7 @@ fn run(verb: Verb, output: &Output) -> Result<ExitCode> {
         Verb::Summary(args) => summary::run(args, &roots, output),
         Verb::Export(args) => export::run(args, &roots, output),
         Verb::Parity(args) => parity::run(args, output),
+        Verb::Compare(args) => compare::run(args, &roots, output),
         Verb::Score(args) => score::run(args, output),
         Verb::Explain(args) => explain::run(args, &roots, output),
         Verb::Gradcheck(args) => gradcheck::run(args, output),

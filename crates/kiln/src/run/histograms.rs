@@ -180,7 +180,7 @@ impl Histograms {
 }
 
 /// The path of the layer that a parameter is in.
-fn layer_of(parameter: &str) -> &str {
+pub(crate) fn layer_of(parameter: &str) -> &str {
     parameter.rsplit_once('.').map_or(parameter, |(layer, _)| layer)
 }
 

@@ -13,6 +13,7 @@ mod weights;
 
 pub use environment::environment;
 pub use folder::RunFolder;
+pub(crate) use histograms::layer_of;
 pub use histograms::{Histograms, Of, Row};
 pub use lock::{Life, Lock};
 pub use progress::{Progress, bar};

@@ -118,7 +118,7 @@ impl CifarBlock {
         // The maximum of a single pixel is the pixel.
         let x = max_pool(1, 2).init().forward(x);
         let [batch, _, height, width] = x.dims();
-        let zeros = Tensor::zeros([batch, (output - input) / 2, height, width], &x.device());
+        let zeros = Tensor::zeros([batch, (output - input) / 2, height, width], (&x.device(), x.dtype()));
         cat_channels(vec![zeros.clone(), x, zeros])
     }
 }

@@ -133,7 +133,7 @@ pub(crate) fn sizes(level: &Level) -> [Tensor<4>; 2] {
     let side = |side: usize| {
         let sides: Vec<f32> = level.anchors.iter().map(|size| size[side]).collect();
         let data = TensorData::new(sides, [1, level.anchors.len(), 1, 1]);
-        Tensor::from_data(data, &level.map.device())
+        Tensor::from_data(data, (&level.map.device(), level.map.dtype()))
     };
     [side(0), side(1)]
 }

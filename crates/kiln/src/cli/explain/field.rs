@@ -63,10 +63,7 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
             return Err(error.hint("rows and columns are counted from 0"));
         }
     };
-    let at = graph.nodes.iter().position(|other| other.name == node.name).unwrap_or_default();
-    let field = graph.fields()[at];
-    let seen = graph.sees(node, place);
-    let (Some(field), Some(seen)) = (field, seen) else {
+    let (Some(field), Some(seen)) = (graph.field(node), graph.sees(node, place)) else {
         return Err(Error::input(format!("what `{}` sees is not known", node.name)).place("--layer"));
     };
 
