@@ -16,7 +16,7 @@ fn pages_are_whole_and_well_formed() {
     let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     for topic in TOPICS {
-        let page = (topic.explain)(0);
+        let page = topic.page(0, None);
         let written = html(topic, &page, 0);
         let body = written.trim_start_matches("<!DOCTYPE html>\n");
         if let Err(why) = roxmltree::Document::parse(body) {
@@ -74,7 +74,7 @@ fn a_seed_makes_the_same_page() {
     let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     // Times that are measured differ.
     for topic in TOPICS.iter().filter(|topic| !["dense", "shuffle"].contains(&topic.name)) {
-        let of = |seed| text(topic, &(topic.explain)(seed));
+        let of = |seed| text(topic, &topic.page(seed, None));
         assert_eq!(of(3), of(3), "{}", topic.name);
     }
 }

@@ -5,7 +5,7 @@
 #[allow(dead_code)]
 mod kiln;
 
-use kiln::Kiln;
+use kiln::{Kiln, jpeg};
 
 #[test]
 fn every_object_is_learned_by_as_many_predictions_as_its_version_says() {
@@ -41,6 +41,30 @@ fn what_cannot_be_explained_is_one_line() {
         (["--model", "yolov3-tiny", "--data", "shapes", "--index", "999999"], "images are counted from 0"),
     ] {
         let output = kiln.run(&[&["explain", "assign"], &arguments[..]].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn a_topic_looks_at_the_readers_own_image() {
+    let kiln = Kiln::new();
+    kiln.write("photo.jpg", &jpeg());
+    let looked = |image: &[&str]| {
+        let answer = kiln.json(&[&["explain", "sobel", "--out", "pages"], image].concat());
+        assert_eq!(answer["page"], "pages/sobel.html");
+        kiln.read("pages/sobel-photograph-edges.svg")
+    };
+    let usual = looked(&[]);
+    assert_ne!(looked(&["--image", "photo.jpg"]), usual);
+    roxmltree::Document::parse(&usual).unwrap();
+    for (arguments, words) in [
+        (["ema", "photo.jpg"], "`ema` looks at no image"),
+        (["sobell", "photo.jpg"], "did you mean `sobel`?"),
+        (["sobel", "none.jpg"], "none.jpg"),
+    ] {
+        let output = kiln.run(&["explain", arguments[0], "--out", "pages", "--image", arguments[1]]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
         assert!(said.contains(words), "{said}");

@@ -20,6 +20,7 @@ mod nms;
 mod nondifferentiable;
 mod normalization;
 pub mod one_by_one;
+mod photograph;
 mod pooling;
 pub mod receptive_field;
 mod residual;
@@ -32,11 +33,14 @@ mod transposed;
 mod upsampling;
 mod values;
 
+use image::RgbImage;
+
 use crate::page::{Formula, Page};
 
 pub use backprop::{Passed, ThreeLayers, WORKED};
 pub use dilated::paths;
 pub use inception_cost::reduced;
+pub use photograph::of_images;
 pub use residual::variance_shift;
 pub use segmentation_kinds::panoptic_quality;
 
@@ -50,7 +54,17 @@ pub struct Topic {
     /// What it is about, in a line.
     pub summary: &'static str,
     /// Computes it; what is random comes from the seed.
-    pub explain: fn(seed: u64) -> Page,
+    explain: fn(seed: u64) -> Page,
+}
+
+impl Topic {
+    /// Computes it. What is random comes from the seed; topics that look at an image ([`of_images`]) look at this one, else at
+    /// one of `shapes`.
+    pub fn page(&self, seed: u64, image: Option<&RgbImage>) -> Page {
+        let mut page = (self.explain)(seed);
+        page.figures.extend(photograph::figure(self.name, seed, image));
+        page
+    }
 }
 
 /// All of them.

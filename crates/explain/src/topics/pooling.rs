@@ -23,7 +23,7 @@ fn window(reduce: Reduce) -> WindowPool2d {
 }
 
 /// Those that have no weights and draw nothing.
-const POOLS: [Pool; 9] = [
+pub(super) const POOLS: [Pool; 9] = [
     ("maximum", |x| max_pool(2, 2).init().forward(x)),
     ("mean", |x| AvgPool2dConfig::new([2, 2]).init().forward(x)),
     ("sum", |x| window(Reduce::Sum).forward(x)),

@@ -32,6 +32,9 @@ pub struct Args {
     /// Where pages and pictures (SVG) go; left out, the terminal tells everything but the pictures
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// An image to look at, for topics that do: receptive-field, pooling, sobel; left out, one of `shapes`
+    #[arg(long, value_name = "FILE", requires = "out")]
+    image: Option<PathBuf>,
     /// What is random comes from it
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -46,12 +49,12 @@ enum OfModel {
 }
 
 pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
-    let Args { of_a_model, topic, all, out, seed } = args;
+    let Args { of_a_model, topic, all, out, image, seed } = args;
     match of_a_model {
         Some(OfModel::Assign(args)) => assign::run(args, roots, output),
         Some(OfModel::Field(args)) => field::run(args, roots, output),
         Some(OfModel::Cam(args)) => cam::run(args, roots, output),
         Some(OfModel::Filters(args)) => filters::run(args, roots, output),
-        None => topic::run(topic.as_deref(), all, out.as_deref(), seed, output),
+        None => topic::run(topic.as_deref(), all, out.as_deref(), image.as_deref(), seed, output),
     }
 }

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use image::RgbImage;
 use kiln_core::{Error, Result, nearest};
-use kiln_explain::topics::{TOPICS, Topic};
+use kiln_data::decode_rgb;
+use kiln_explain::topics::{TOPICS, Topic, of_images};
 use kiln_explain::{Page, Picture};
 use serde_json::{Value, json};
 
@@ -15,17 +17,25 @@ pub fn run(
     name: Option<&str>,
     all: bool,
     out: Option<&Path>,
+    image: Option<&Path>,
     seed: u64,
     output: &Output,
 ) -> Result<ExitCode> {
+    if let Some(name) = name.filter(|name| image.is_some() && !of_images().any(|other| other == *name)) {
+        topic(name)?;
+        let error = Error::input(format!("`{name}` looks at no image")).place("--image");
+        return Err(error.hint(format!("those that do are {}", of_images().collect::<Vec<_>>().join(", "))));
+    }
+    let image = image.map(decode_rgb).transpose()?;
+    let image = image.as_ref();
     match (name, out) {
-        (None, Some(out)) if all => gallery(out, seed, output)?,
+        (None, Some(out)) if all => gallery(out, image, seed, output)?,
         (None, Some(_)) => {
             let error = Error::input("no topic is named").place("--out");
             return Err(error.hint("name one of `kiln explain`, or say `--all`"));
         }
         (None, None) => list(output),
-        (Some(name), out) => one(topic(name)?, out, seed, output)?,
+        (Some(name), out) => one(topic(name)?, out, image, seed, output)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -56,8 +66,14 @@ fn list(output: &Output) {
     output.answer(&lines, json!({ "topics": topics }));
 }
 
-fn one(topic: &Topic, out: Option<&Path>, seed: u64, output: &Output) -> Result<()> {
-    let page = (topic.explain)(seed);
+fn one(
+    topic: &Topic,
+    out: Option<&Path>,
+    image: Option<&RgbImage>,
+    seed: u64,
+    output: &Output,
+) -> Result<()> {
+    let page = topic.page(seed, image);
     let mut lines = kiln_explain::text(topic, &page);
     let mut answer = kiln_explain::value(topic, &page);
     if let Some(out) = out {
@@ -73,11 +89,11 @@ fn one(topic: &Topic, out: Option<&Path>, seed: u64, output: &Output) -> Result<
     Ok(())
 }
 
-fn gallery(out: &Path, seed: u64, output: &Output) -> Result<()> {
+fn gallery(out: &Path, image: Option<&RgbImage>, seed: u64, output: &Output) -> Result<()> {
     made(out)?;
     let started = Instant::now();
     for topic in TOPICS {
-        let page = (topic.explain)(seed);
+        let page = topic.page(seed, image);
         write(&out.join(format!("{}.html", topic.name)), kiln_explain::html(topic, &page, seed))?;
     }
     let index = out.join("index.html");
