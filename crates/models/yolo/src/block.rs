@@ -43,7 +43,7 @@ impl Activation {
 #[derive(Module, Debug)]
 pub struct ConvNorm {
     conv: Conv2d,
-    bn: BatchNorm,
+    pub(crate) bn: BatchNorm,
     #[module(skip)]
     activation: Activation,
 }
