@@ -29,6 +29,17 @@ fn every_layer_loss_and_kernel_passes_on_flex() {
 }
 
 #[test]
+fn the_table_in_the_docs_has_a_row_for_each() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/gradcheck.md");
+    let text = std::fs::read_to_string(file).unwrap();
+    let (_, table) = text.split_once("64 bits  32 bits\n").unwrap();
+    let (table, _) = table.split_once(" checked on flex, 0 wrong").unwrap();
+    let rows: Vec<&str> = table.lines().filter_map(|line| line.split_once(' ')).map(|row| row.0).collect();
+    let names: Vec<String> = all().into_iter().map(|one| one.name).collect();
+    assert_eq!(rows, names);
+}
+
+#[test]
 fn a_layer_of_ones_own_joins_with_three_lines() {
     #[derive(Module, Debug)]
     struct Mine {
