@@ -111,7 +111,7 @@ fn explain(seed: u64) -> Page {
         let width = BoxRegression::PLAIN.decoded(&unit, [0.0, 0.0, delta, 0.0]).width();
         grown.row(minus(delta.to_string()), [format!("{width:.4}")]);
     }
-    const DIFFERENCES: [f64; 6] = [0.05, 0.1, 0.5, 1.0, 2.0, 10.0];
+    const DIFFERENCES: [f64; 5] = [0.1, 0.5, 1.0, 2.0, 10.0];
     let mut costly = Table::new(
         "What a difference of a delta costs, and how steeply: half its square, and smooth L1 with Fast R-CNN's beta of 1 and the region proposals' of 1/9",
         &["difference", "half the square", "beta 1", "slope", "beta 1/9", "slope"],
@@ -143,8 +143,8 @@ fn explain(seed: u64) -> Page {
             formula(r"t_w = \ln \frac{G_w}{P_w}, \quad t_h = \ln \frac{G_h}{P_h}", "t_w = ln(G_w / P_w),  t_h = ln(G_h / P_h)"),
             formula(r"\hat{G}_x = P_w d_x + P_x, \quad \hat{G}_w = P_w e^{d_w}", "Ĝ_x = P_w d_x + P_x,  Ĝ_w = P_w e^d_w"),
             formula(
-                r"L_\beta(x) = \begin{cases} x^2 / (2 \beta) & |x| < \beta \\ |x| - \beta / 2 & \text{else} \end{cases}",
-                "L_β(x) = x² / 2β where |x| < β, else |x| − β / 2",
+                r"|x| < \beta: L_\beta(x) = \frac{x^2}{2 \beta}; \quad |x| \ge \beta: L_\beta(x) = |x| - \frac{\beta}{2}",
+                "|x| < β: L_β(x) = x² / (2β);  |x| ≥ β: L_β(x) = |x| − β / 2",
             ),
         ],
         figures: vec![Figure {
