@@ -120,6 +120,13 @@ pub(super) fn layers() -> Vec<Check> {
             [2, 6, 7, 6],
             Conv2dConfig::new([6, 6], [3, 3]).with_groups(6).with_padding(padded(1)),
         ),
+        conv("conv-1x1-strided", [2, 5, 5, 4], Conv2dConfig::new([5, 6], [1, 1]).with_stride([2, 2])),
+        conv(
+            "conv-depthwise-strided",
+            [2, 6, 7, 6],
+            Conv2dConfig::new([6, 6], [3, 3]).with_groups(6).with_stride([2, 2]).with_padding(padded(1)),
+        ),
+        conv("conv-depthwise-multiplied", [2, 4, 5, 6], Conv2dConfig::new([4, 8], [3, 3]).with_groups(4)),
         // Enough channels and tiles for Winograd's transforms.
         conv("conv-winograd", [1, 16, 28, 28], Conv2dConfig::new([16, 16], [3, 3]).with_padding(padded(1))),
         module(
