@@ -73,15 +73,60 @@ fn fields_grow_by_the_formula() {
     // Dilations of 1, 2, 4, and on to 8, 16, 1.
     let dilated = [1, 2, 4, 8, 16, 1].map(|dilation| Window { dilation, ..window(3, 1, dilation) });
     assert_eq!(sizes(&dilated, &[1, 2, 3, 4, 5, 6]), [3, 7, 15, 31, 63, 65]);
-    // Two of 3x3 with stride 2 and padding 1: fields of 3 and 7, strides of 2 and 4.
+    // Three of 3x3.
+    assert_eq!(sizes(&[window(3, 1, 1); 3], &[1, 2, 3]), [3, 5, 7]);
+    // Two of 3x3 with stride 2 and padding 1: fields of 3 and 7, strides of 2 and 4; the first output of both is centred at the first
+    // pixel, half a pixel from the image's edge.
     let two = [window(3, 2, 1), window(3, 2, 1)];
-    assert_eq!((Field::of(&two[..1]).size, Field::of(&two).size, Field::of(&two).stride), (3, 7, 4));
+    let [one, two] = [Field::of(&two[..1]), Field::of(&two)];
+    assert_eq!([one.size, two.size, one.stride, two.stride], [3, 7, 2, 4]);
+    assert_eq!([one.centre(0), two.centre(0)].map(|pixel| pixel + 0.5), [0.5; 2]);
     // Inception-ResNet-v2's first and third output are centred at pixels 37 and 101.
     let field = Field { size: 3039, stride: 32, padding: 1482 };
     assert_eq!([field.centre(0), field.centre(2)], [37.0, 101.0]);
-    // The effective field: sqrt(2 n / 3).
-    for (depth, expected) in [(5, 1.8257), (10, 2.5820), (20, 3.6515), (40, 5.1640)] {
-        near(deviation(&effective(depth)), expected, 5e-5);
+    // The effective field: sqrt(2 n / 3), of a field of 2 n + 1.
+    for (depth, size, expected) in [(5, 11, 1.8257), (10, 21, 2.5820), (20, 41, 3.6515), (40, 81, 5.1640)] {
+        assert_eq!(Field::of(&vec![window(3, 1, 1); depth]).size, size);
+        let effective = effective(depth);
+        assert_eq!(effective.len(), size);
+        near(deviation(&effective), expected, 5e-5);
+    }
+}
+
+#[test]
+fn published_networks_see_what_is_published() {
+    // The table of google-research/receptive_field: field, stride and padding of TF-Slim's networks, here along the branches that see
+    // most. Of an even number of pixels TensorFlow's `SAME` puts less in front: nothing before 3 pixels every 2, 2 before 7.
+    let pass = |kernel, stride| window(kernel, stride, 0);
+    let same = |kernel: usize, count| vec![window(kernel, 1, kernel / 2); count];
+    let resnet = |units: [usize; 4]| {
+        let stem = vec![window(7, 2, 3), pass(3, 2)];
+        // The last unit of a block has its stride, with padding on both sides.
+        let block = |(at, count): (usize, usize)| {
+            [same(3, count - 1), vec![window(3, if at < 3 { 2 } else { 1 }, 1)]].concat()
+        };
+        [stem, units.into_iter().enumerate().flat_map(block).collect()].concat()
+    };
+    let shrink = |kernel| [same(kernel, 1), vec![pass(3, 2)]].concat();
+    let stem = vec![pass(3, 2), pass(3, 1), window(3, 1, 1), pass(3, 2)];
+    let vgg = [2, 2, 3, 3, 3].map(|convolutions| [same(3, convolutions), vec![pass(2, 2)]].concat());
+    let mobile = [2, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1].map(|stride| window(3, stride, 2 - stride));
+    #[rustfmt::skip]
+    let rows = [
+        ("alexnet_v2", [vec![pass(11, 4), pass(3, 2)], same(5, 1), vec![pass(3, 2)], same(3, 3), vec![pass(3, 2)]].concat(), 195, 64),
+        ("vgg_16", vgg.concat(), 212, 90),
+        ("inception_v2", [vec![window(7, 2, 2), pass(3, 2)], shrink(3), same(3, 4), shrink(3), same(3, 8), shrink(3), same(3, 4)].concat(), 699, 318),
+        ("inception_v3", [stem.clone(), vec![pass(3, 1), pass(3, 2)], same(3, 6), shrink(3), same(7, 8), shrink(7), same(3, 4)].concat(), 1311, 618),
+        ("inception_v4", [stem.clone(), same(7, 1), vec![pass(3, 1), pass(3, 2)], same(3, 8), shrink(3), same(7, 14), shrink(7), same(3, 6)].concat(), 2071, 998),
+        ("inception_resnet_v2", [stem, vec![pass(3, 1), pass(3, 2)], same(5, 1), same(3, 20), shrink(3), same(7, 20), shrink(3), same(3, 10)].concat(), 3039, 1482),
+        ("mobilenet_v1", mobile.to_vec(), 315, 126),
+        ("resnet_v1_50", resnet([3, 4, 6, 3]), 483, 239),
+        ("resnet_v1_101", resnet([3, 4, 23, 3]), 1027, 511),
+        ("resnet_v1_152", resnet([3, 8, 36, 3]), 1507, 751),
+        ("resnet_v1_200", resnet([3, 24, 36, 3]), 1763, 879),
+    ];
+    for (name, layers, size, padding) in rows {
+        assert_eq!(Field::of(&layers), Field { size, stride: 32, padding }, "{name}");
     }
 }
 

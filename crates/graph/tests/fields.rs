@@ -15,7 +15,7 @@ fn field(graph: &Graph, name: &str) -> Field {
 }
 
 /// concepts.md 3.4 and numbers.md 2.7: layer, field and stride.
-const FIELDS: [(&str, &str, f64, f64); 53] = [
+const FIELDS: [(&str, &str, f64, f64); 57] = [
     ("alexnet", "features.0", 11.0, 4.0),
     ("alexnet", "features.max_pool2d", 19.0, 8.0),
     ("alexnet", "features.3", 51.0, 8.0),
@@ -30,8 +30,12 @@ const FIELDS: [(&str, &str, f64, f64); 53] = [
     ("vgg16", "features.5", 10.0, 2.0),
     ("vgg16", "features.7", 14.0, 2.0),
     ("vgg16", "features.max_pool2d:2", 16.0, 4.0),
+    ("vgg16", "features.10", 24.0, 4.0),
+    ("vgg16", "features.12", 32.0, 4.0),
     ("vgg16", "features.14", 40.0, 4.0),
     ("vgg16", "features.max_pool2d:3", 44.0, 8.0),
+    ("vgg16", "features.17", 60.0, 8.0),
+    ("vgg16", "features.19", 76.0, 8.0),
     ("vgg16", "features.21", 92.0, 8.0),
     ("vgg16", "features.max_pool2d:4", 100.0, 16.0),
     ("vgg16", "features.24", 132.0, 16.0),
@@ -108,6 +112,8 @@ fn a_classifier_sees_the_image() {
     assert!(last.whole && last.axes.is_none());
     // Seven outputs of stride 32, each of 212 pixels: 212 + 6 * 32.
     assert_eq!(last.sides.map(|side| side.size), [404.0; 2]);
+    // The FCN paper's Table 1 of GoogLeNet, seven outputs of 715 pixels: 715 + 6 * 32.
+    assert_eq!(field(&named("googlenet-2014"), "fc").sides.map(|side| side.size), [907.0; 2]);
     let node = graph.find("classifier.6").unwrap();
     assert_eq!(graph.sees(node, [0, 0]), Some([0..=223, 0..=223]));
 }

@@ -217,6 +217,17 @@ fn ranges_hold_all_values_and_no_more() {
 }
 
 #[test]
+fn the_table_is_the_pages_in_its_order() {
+    #[rustfmt::skip]
+    let page = [
+        "Step", "Identity", "ReLU", "Sigmoid", "Tanh", "Leaky ReLU", "PReLU", "RReLU", "ELU", "SELU", "SReLU", "Hard Sigmoid", "Hard Tanh",
+        "LeCun Tanh", "ArcTan", "SoftSign", "SoftPlus", "Signum", "Bent Identity", "Symmetrical Sigmoid", "Log Log", "Gaussian", "Absolute",
+        "Sinusoid", "Cosine", "Sinc",
+    ];
+    assert_eq!(Activation::TABLE.map(Activation::name), page);
+}
+
+#[test]
 fn the_cards_of_the_page_are_right_where_it_is() {
     let names = |of: fn(&ActivationProperties) -> bool| -> Vec<&str> {
         let holds = |one: &Activation| of(&one.properties());

@@ -28,17 +28,38 @@ fn worked() -> Tensor<4> {
 
 #[test]
 fn the_worked_first_value_differs_by_what_it_is_normalized_over() {
-    // Computed by an independent script: mean and variance are 3.5 and 4.25 (batch), 2.5 and 1.25 (layer), 1.5 and 0.25
-    // (instance), and their means 2.5 and 1.9166667.
+    // Computed by an independent script, as mean and variance are: the switchable's are the means of the others'.
     let first = |x: Tensor<4>| x.into_data().iter::<f32>().next().unwrap();
     let rows = [
-        ("batch", first(BatchNormConfig::new(2).init(&device()).forward(worked())), -1.2126766985),
-        ("layer", first(LayerNormConfig::new([2, 1, 2]).init(&device()).forward(worked())), -1.3416354200),
-        ("instance", first(InstanceNormConfig::new(2).init(&device()).forward(worked())), -0.9999800006),
-        ("switchable", first(SwitchNormConfig::new(2).init(&device()).forward(worked())), -1.0834698514),
+        (
+            "batch",
+            first(BatchNormConfig::new(2).init(&device()).forward(worked())),
+            [3.5, 4.25],
+            -1.2126766985,
+        ),
+        (
+            "layer",
+            first(LayerNormConfig::new([2, 1, 2]).init(&device()).forward(worked())),
+            [2.5, 1.25],
+            -1.3416354200,
+        ),
+        (
+            "instance",
+            first(InstanceNormConfig::new(2).init(&device()).forward(worked())),
+            [1.5, 0.25],
+            -0.9999800006,
+        ),
+        (
+            "switchable",
+            first(SwitchNormConfig::new(2).init(&device()).forward(worked())),
+            [2.5, 1.9166667],
+            -1.0834698514,
+        ),
     ];
-    for (name, ours, expected) in rows {
+    for (name, ours, [mean, variance], expected) in rows {
         assert!((ours - expected).abs() < 1e-6, "{name}: {ours}, not {expected}");
+        let said = (1.0 - mean) / (variance + 1e-5f32).sqrt();
+        assert!((ours - said).abs() < 1e-6, "{name}: {ours}, not {said}");
     }
     let norm = BatchNormConfig::new(2).with_momentum(1.0).init(&device());
     norm.forward(worked());

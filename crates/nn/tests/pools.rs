@@ -173,6 +173,9 @@ fn windows_are_pytorchs() {
 
 #[test]
 fn the_generalized_mean_learns_its_power() {
+    // cnnimageretrieval-pytorch's power to begin with, and its least value.
+    let GemPoolConfig { p, epsilon } = GemPoolConfig::new();
+    assert_eq!([p, epsilon], [3.0, 1e-6]);
     // avg_pool2d(x.clamp(min=1e-6).pow(p), (3, 4)).pow(1 / p), p = 2.5; the gradient of the sum by p.
     let x = Tensor::<4>::from_data(images([1, 2, 3, 4]).into_data().convert::<f32>(), &device());
     let layer = GemPoolConfig::new().with_p(2.5).init(&device());
@@ -224,6 +227,7 @@ fn crow_weighs_places_and_channels() {
     // 3.41829605, times log(1 / 0.75) and log(1 / 0.25).
     let x = || exact::<4>([[[[1.0, 0.0], [2.0, 3.0]], [[0.0, 4.0], [0.0, 0.0]]]], &Device::flex());
     near(crow(x()), &[1.10932669, 4.73876454], 1e-7);
+    near(crow(x()) / exact([[0.28768207, 1.38629436]], &Device::flex()), &[3.85608558, 3.41829605], 1e-7);
     // A channel that sees nothing, and a map that sees nothing at all, give zeros and gradients that are numbers.
     let x = Tensor::cat(vec![x(), x().zeros_like()], 0).autodiff().require_grad();
     let y = crow(x.clone());
@@ -242,6 +246,10 @@ fn regional_maxima_have_the_released_codes_squares() {
     let at = |square: Square| (square.top, square.left, square.side);
     let found: Vec<_> = r_mac_squares([7, 7], 2).into_iter().map(at).collect();
     assert_eq!(found, [(0, 0, 7), (0, 0, 4), (0, 3, 4), (3, 0, 4), (3, 3, 4)]);
+    let smallest: Vec<_> = r_mac_squares([7, 7], 3).into_iter().skip(5).map(at).collect();
+    let expected: Vec<_> =
+        [0, 2, 4].into_iter().flat_map(|top| [0, 2, 4].map(|left| (top, left, 3))).collect();
+    assert_eq!(smallest, expected);
     // The sums of the unit vectors of cnnimageretrieval-pytorch's regions, without the whole map that it adds once more.
     let x = images([1, 3, 7, 7]);
     check(x.clone(), r_mac(x, 3), [0.019607, 0.001217], &[0.578086, 0.586449, 0.567357]);

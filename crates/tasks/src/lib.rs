@@ -8,6 +8,7 @@ mod detection;
 mod detection_score;
 mod loss;
 mod segmentation;
+mod smooth_l1;
 mod suppression;
 mod voc;
 
@@ -24,5 +25,6 @@ pub use segmentation::{
     BoundaryScore, DenseCrf, LabelCounts, Labels, SegmentationLoss, SegmentationScore, SemanticSegmentation,
     WeightedLoss, boundary_f, label_maps, true_labels,
 };
+pub use smooth_l1::{SmoothL1Loss, SmoothL1LossConfig};
 pub use suppression::{Kept, Suppression};
 pub use voc::{VocAverage, VocScore};

@@ -2,7 +2,7 @@
 
 use burn::prelude::*;
 
-use super::{Found, layers, losses, pools};
+use super::{Found, detection, layers, losses, pools};
 
 /// What something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,5 +79,6 @@ pub fn all() -> Vec<Check> {
     all.extend(pools::pools());
     all.extend(pools::dropouts());
     all.extend(losses::losses());
+    all.extend(detection::detectors());
     all
 }

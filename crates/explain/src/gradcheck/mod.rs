@@ -19,6 +19,7 @@
 //! kernels are).
 
 mod catalog;
+mod detection;
 mod layers;
 mod losses;
 mod perturb;
@@ -73,14 +74,35 @@ pub fn check_by<M: Module, const D: usize>(
     device: &Device,
     function: impl Fn(&M) -> Tensor<D>,
 ) -> Found {
+    compare(step, module, device, &function, |moved, _| function(moved))
+}
+
+/// As [`check`], of a function that takes something which it computes for a constant. `held` is given the module that moves and, for
+/// the constant, the one that stands still; of it the differences are taken.
+///
+/// # Panics
+/// As [`check`].
+pub fn check_held<M: Module, const D: usize>(
+    module: M,
+    device: &Device,
+    function: impl Fn(&M) -> Tensor<D>,
+    held: impl Fn(&M, &M) -> Tensor<D>,
+) -> Found {
+    compare(STEP, module, device, function, held)
+}
+
+fn compare<M: Module, const D: usize>(
+    step: f64,
+    module: M,
+    device: &Device,
+    function: impl Fn(&M) -> Tensor<D>,
+    held: impl Fn(&M, &M) -> Tensor<D>,
+) -> Found {
     // Numbers that 32 bits hold, so that both see the same.
     let precise = module.clone().to_device(&Device::flex()).train().map(&mut Cast(DType::F64));
     let sizes = Sizes::of(&precise);
-    let cost = |module: &M, dtype: DType| {
-        let y = function(module);
-        (y.clone() * weights(&y, dtype)).sum()
-    };
-    let value = |module: &M| cost(module, DType::F64).into_scalar::<f64>();
+    let cost = |y: Tensor<D>, dtype: DType| (y.clone() * weights(&y, dtype)).sum();
+    let value = |moved: &M| cost(held(moved, &precise), DType::F64).into_scalar::<f64>();
     let differences: Vec<Vec<(usize, f64)>> = sizes
         .0
         .iter()
@@ -95,7 +117,8 @@ pub fn check_by<M: Module, const D: usize>(
                 .collect()
         })
         .collect();
-    let gradients_of = |module: M, dtype: DType| Gradient::of(&module, cost(&module, dtype).backward());
+    let gradients_of =
+        |module: M, dtype: DType| Gradient::of(&module, cost(function(&module), dtype).backward());
     let running = module.to_device(device).train().map(&mut Cast(DType::F32));
     let [precise, running] =
         [gradients_of(precise, DType::F64), gradients_of(running, DType::F32)].map(|gradients| {

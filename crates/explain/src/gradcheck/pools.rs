@@ -69,6 +69,11 @@ pub(super) fn pools() -> Vec<Check> {
             |device| GemPoolConfig::new().init(device),
             |pool, x| pool.forward(x.abs()),
         ),
+        of(group, "mixed-pool-drawn", apart, SIDES, |x| {
+            RandomMixedPool2dConfig::new([2, 2]).init().forward(x, &mut Draws::new(3))
+        }),
+        of(group, "windows", input, SIDES, |x| windows(x, [2, 3], [2, 1])),
+        of(group, "unit-length", input, [3, 4], unit_length),
         of(group, "stochastic-pool", apart, SIDES, |x| {
             // A step so small changes nothing of what is drawn.
             StochasticPool2dConfig::new([2, 2]).init().forward(x, &mut Draws::new(3))
@@ -115,6 +120,19 @@ pub(super) fn dropouts() -> Vec<Check> {
             |device| DropConnectConfig::new(4, 5).with_activation(Activation::Tanh).init(device),
             |layer, x| layer.forward(x, &mut Draws::new(1)),
         ),
+        module(
+            group,
+            "standout",
+            [3, 4],
+            |device| StandoutConfig::new(4, 5).with_activation(Activation::Tanh).init(device),
+            |layer, x| layer.forward(x, &mut Draws::new(1)),
+        ),
+        of(group, "variational-gain", input, [3, 4], variational_gain),
+        of(group, "sparse-gain", input, [3, 4], sparse_gain),
+        of(group, "doubt", apart, [3, 2, 4], |p| {
+            let doubt = doubt(p * 1.3);
+            doubt.entropy + doubt.disagreement * 2.0
+        }),
         module(
             group,
             "variational",

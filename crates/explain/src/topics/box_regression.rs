@@ -5,6 +5,7 @@ use burn::tensor::DType;
 use kiln_core::{BoundingBox, BoxRegression, Overlap};
 use kiln_nn::Draws;
 use kiln_page::text::grouped;
+use kiln_tasks::SmoothL1LossConfig;
 
 use super::values::minus;
 use super::{Topic, formula};
@@ -74,6 +75,15 @@ fn spread(least: f64, draws: &mut Draws) -> ([f64; 4], usize) {
     (sums.map(|[sum, squares]| (squares / n - (sum / n).powi(2)).sqrt()), count)
 }
 
+/// What differences cost, and how steeply.
+fn costs(differences: &[f64], beta: f64) -> Vec<[f64; 2]> {
+    let device = Device::flex().autodiff();
+    let x = Tensor::<1>::from_data(differences, (&device, DType::F64)).require_grad();
+    let loss = SmoothL1LossConfig::new().with_beta(beta as f32).init().forward(x.clone(), x.zeros_like());
+    let slopes = x.grad(&loss.clone().sum().backward()).expect("differences are learned");
+    loss.into_data().iter().zip(slopes.into_data().iter()).map(|(loss, slope)| [loss, slope]).collect()
+}
+
 fn explain(seed: u64) -> Page {
     let (proposal, truth) = (BoundingBox::from_cxcywh(PROPOSAL), BoundingBox::from_cxcywh(TRUTH));
     let mut worked = Table::new(
@@ -101,6 +111,17 @@ fn explain(seed: u64) -> Page {
         let width = BoxRegression::PLAIN.decoded(&unit, [0.0, 0.0, delta, 0.0]).width();
         grown.row(minus(delta.to_string()), [format!("{width:.4}")]);
     }
+    const DIFFERENCES: [f64; 5] = [0.1, 0.5, 1.0, 2.0, 10.0];
+    let mut costly = Table::new(
+        "What a difference of a delta costs, and how steeply: half its square, and smooth L1 with Fast R-CNN's beta of 1 and the region proposals' of 1/9",
+        &["difference", "half the square", "beta 1", "slope", "beta 1/9", "slope"],
+    );
+    let by_beta = [1.0, 1.0 / 9.0].map(|beta| costs(&DIFFERENCES, beta));
+    for (at, difference) in DIFFERENCES.iter().enumerate() {
+        let cells = by_beta.iter().flat_map(|costs| costs[at]).map(|one| format!("{one:.4}"));
+        let half_square = format!("{:.4}", difference.powi(2) / 2.0);
+        costly.row(difference.to_string(), std::iter::once(half_square).chain(cells));
+    }
     let mut table = Table::new(
         "Standard deviations of the deltas of proposals that overlap the object at least so much",
         &["IoU at least", "proposals", "x", "y", "w", "h"],
@@ -121,13 +142,17 @@ fn explain(seed: u64) -> Page {
             formula(r"t_x = \frac{G_x - P_x}{P_w}, \quad t_y = \frac{G_y - P_y}{P_h}", "t_x = (G_x − P_x) / P_w,  t_y = (G_y − P_y) / P_h"),
             formula(r"t_w = \ln \frac{G_w}{P_w}, \quad t_h = \ln \frac{G_h}{P_h}", "t_w = ln(G_w / P_w),  t_h = ln(G_h / P_h)"),
             formula(r"\hat{G}_x = P_w d_x + P_x, \quad \hat{G}_w = P_w e^{d_w}", "Ĝ_x = P_w d_x + P_x,  Ĝ_w = P_w e^d_w"),
+            formula(
+                r"|x| < \beta: L_\beta(x) = \frac{x^2}{2 \beta}; \quad |x| \ge \beta: L_\beta(x) = |x| - \frac{\beta}{2}",
+                "|x| < β: L_β(x) = x² / (2β);  |x| ≥ β: L_β(x) = |x| − β / 2",
+            ),
         ],
         figures: vec![Figure {
             name: "boxes".into(),
             caption: "The proposal, dashed in orange, the object in blue, and the four numbers that lead from one to the other.".into(),
             picture: Picture::Drawing(drawing()),
         }],
-        tables: vec![worked, grown],
+        tables: vec![worked, grown, costly],
         experiment: Experiment {
             question: "How much do the four numbers vary?".into(),
             method: "Proposals are drawn around an object, centres evenly up to a side away, sizes evenly (as logarithms) up to a factor of two; those are kept that overlap it enough to learn from. Fast R-CNN learns from an IoU of 0.5 on, R-CNN from 0.6.".into(),
@@ -139,10 +164,14 @@ fn explain(seed: u64) -> Page {
             figures: Vec::new(),
             tables: vec![table],
         },
-        code: vec!["crates/core/src/box_regression.rs: BoxRegression"],
+        code: vec![
+            "crates/core/src/box_regression.rs: BoxRegression",
+            "crates/tasks/src/smooth_l1.rs: SmoothL1Loss",
+        ],
         tests: vec![
             "crates/core/src/box_regression.rs: deltas_are_those_of_the_formula_and_lead_back",
             "crates/core/src/box_regression.rs: a_wild_prediction_stays_finite",
+            "crates/tasks/src/smooth_l1.rs: the_loss_and_its_gradient_are_pytorchs",
         ],
         sources: vec![
             ["Girshick et al. 2014, Rich feature hierarchies for accurate object detection and semantic segmentation, Appendix C", "https://arxiv.org/abs/1311.2524"],

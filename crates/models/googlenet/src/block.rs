@@ -19,7 +19,7 @@ const NORMAL: Initializer = Initializer::Normal { mean: 0.0, std: 0.01 };
 #[derive(Module, Debug)]
 pub struct ConvRelu {
     pub(crate) conv: Conv2d,
-    bn: Option<BatchNorm>,
+    pub(crate) bn: Option<BatchNorm>,
 }
 
 impl ConvRelu {
@@ -109,7 +109,7 @@ pub struct Auxiliary {
     pool: AuxiliaryPool,
     conv: ConvRelu,
     pub(crate) fc1: Linear,
-    dropout: Dropout,
+    pub(crate) dropout: Dropout,
     fc2: Linear,
 }
 

@@ -268,6 +268,18 @@ mod tests {
     }
 
     #[test]
+    fn versions_differ_in_dropout_normalization_and_the_last_pool() {
+        for (version, dropout, epsilon, pool) in
+            [(Version::Paper, 0.4, None, 3), (Version::Torchvision, 0.2, Some(1e-3), 2)]
+        {
+            let network = GoogLeNetConfig { version, num_classes: 10 }.init(&Device::flex());
+            assert_eq!([network.dropout.prob, network.aux1.dropout.prob], [dropout, 0.7]);
+            assert_eq!(network.conv1.bn.as_ref().map(|norm| norm.epsilon), epsilon);
+            assert_eq!([network.pool3.kernel_size, network.pool4.kernel_size], [[3; 2], [pool; 2]]);
+        }
+    }
+
+    #[test]
     fn every_parameter_receives_a_gradient_with_aux() {
         let device = Device::flex().autodiff();
         for (version, side) in [(Version::Paper, 224), (Version::Torchvision, 64)] {

@@ -43,7 +43,7 @@ impl Activation {
 #[derive(Module, Debug)]
 pub struct ConvNorm {
     conv: Conv2d,
-    bn: BatchNorm,
+    pub(crate) bn: BatchNorm,
     #[module(skip)]
     activation: Activation,
 }
@@ -350,10 +350,18 @@ mod tests {
 
     #[test]
     fn of_an_odd_side_the_last_window_has_one_row() {
-        let x = Tensor::<1>::from_data([1.0f32, 2., 3., 4., 5., 6., 7., 8., 9.], &Device::flex());
-        let x = x.reshape([1, 1, 3, 3]);
+        let device = Device::flex();
+        // Below 0, where padding with zeros would be seen.
+        let x = Tensor::<1, Int>::arange(-9..0, &device).float().reshape([1, 1, 3, 3]);
         let values = |x: Tensor<4>| x.into_data().try_to_vec::<f32>().expect("f32");
-        assert_eq!(values(pool(2).forward(x.clone())), [5., 6., 8., 9.]);
-        assert_eq!(values(pool(1).forward(x)), [5., 6., 6., 8., 9., 9., 8., 9., 9.]);
+        assert_eq!(values(pool(2).forward(x.clone())), [-5., -4., -2., -1.]);
+        assert_eq!(values(pool(1).forward(x)), [-5., -4., -4., -2., -1., -1., -2., -1., -1.]);
+        // A padding of a pixel less than the window keeps the size: 13 of the small networks', and those of pyramids.
+        let side = |side: usize, pool: MaxPool2d| {
+            let [_, _, _, width] = pool.forward(Tensor::zeros([1, 1, side, side], &device)).dims();
+            width
+        };
+        assert_eq!([side(13, pool(1)), side(416, pool(2))], [13, 208]);
+        assert_eq!([5, 9, 13].map(|size| side(19, darknet_pool(size, 1, size - 1))), [19; 3]);
     }
 }

@@ -107,6 +107,50 @@ fn there_are_as_many_predictions_as_the_papers_say() {
 }
 
 #[test]
+fn anchors_are_those_of_the_published_files() {
+    let device = Device::flex();
+    let v3 = "10,13 16,30 33,23 | 30,61 62,45 59,119 | 116,90 156,198 373,326";
+    let tiny = "10,14 23,27 37,58 | 81,82 135,169 344,319";
+    // Darknet's cfg files, the finest level first; v2's are in cells of 32 pixels, and v4-tiny's levels share an anchor and leave one out.
+    let rows = [
+        ("yolov2", 32.0, "0.57273,0.677385 1.87446,2.06253 3.33843,5.47434 7.88282,3.52778 9.77052,9.16828"),
+        (
+            "yolov2-voc",
+            32.0,
+            "1.3221,1.73145 3.19275,4.00944 5.05587,8.09892 9.47112,4.84053 11.2364,10.0071",
+        ),
+        ("yolov2-tiny-voc", 32.0, "1.08,1.19 3.42,4.41 6.63,11.38 9.42,5.11 16.62,10.52"),
+        ("yolov3", 1.0, v3),
+        ("yolov3-tiny", 1.0, tiny),
+        ("yolov4", 1.0, "12,16 19,36 40,28 | 36,75 76,55 72,146 | 142,110 192,243 459,401"),
+        ("yolov4-tiny", 1.0, "23,27 37,58 81,82 | 81,82 135,169 344,319"),
+        ("yolov5n", 1.0, v3),
+    ];
+    for (name, cell, published) in rows {
+        let said = detector(name, 2, &device).1(Tensor::zeros([1, 3, 64, 64], &device));
+        let level = |text: &str| -> Vec<[f32; 2]> {
+            let size = |pair: &str| {
+                let (width, height) = pair.split_once(',').expect("a pair");
+                [width, height].map(|side| cell * side.parse::<f32>().expect("a number"))
+            };
+            text.split_whitespace().map(size).collect()
+        };
+        let expected: Vec<_> = published.split('|').map(level).collect();
+        let found: Vec<_> = said.levels.iter().map(|level| level.anchors.clone()).collect();
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+#[test]
+fn v5_and_v8_have_a_normalization_of_their_own() {
+    let norm = |activation| block::ConvNorm::new([2, 3], 1, 1, activation, &Device::flex()).bn;
+    let own = norm(block::Activation::Silu);
+    assert_eq!([own.epsilon, own.momentum], [1e-3, 0.03]);
+    // Darknet's on the GPU, and PyTorch's.
+    assert_eq!(norm(block::Activation::Leaky).epsilon, 1e-5);
+}
+
+#[test]
 fn classifiers_have_the_published_parameters() {
     let device = Device::flex();
     // darknet19.cfg, darknet53.cfg, csdarknet53.cfg of Darknet: 1000 classes.

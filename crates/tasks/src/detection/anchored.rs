@@ -166,7 +166,7 @@ impl Targets {
             let each = all.chunks_exact(self.width).flat_map(|row| row[columns.clone()].iter().copied());
             let data: Vec<f32> = each.collect();
             let shape = [all.len() / self.width, columns.len()];
-            Tensor::<2>::from_data(TensorData::new(data, shape), &rows.device())
+            Tensor::<2>::from_data(TensorData::new(data, shape), (&rows.device(), rows.dtype()))
         };
         let numbers = rows.clone().narrow(1, columns.start, columns.len());
         (distance(numbers, part(&self.wanted)) * part(&self.counts)).sum()

@@ -55,11 +55,11 @@ pub fn chosen(x: Tensor<2>, rows: &[Row]) -> Tensor<2> {
     x.select(0, indices)
 }
 
-/// The boxes of the objects of rows.
+/// The boxes of the objects of rows, beside a tensor.
 ///
 /// # Shapes
 /// `[rows, 4]`
-pub fn edges(rows: &[Row], device: &Device) -> Tensor<2> {
+pub fn edges(rows: &[Row], like: &Tensor<2>) -> Tensor<2> {
     let edges: Vec<f32> = rows
         .iter()
         .flat_map(|row| {
@@ -67,7 +67,7 @@ pub fn edges(rows: &[Row], device: &Device) -> Tensor<2> {
             [x1, y1, x2, y2]
         })
         .collect();
-    Tensor::from_data(TensorData::new(edges, [rows.len(), 4]), device)
+    Tensor::from_data(TensorData::new(edges, [rows.len(), 4]), (&like.device(), like.dtype()))
 }
 
 /// What a level without anchors says of the classes, which begin at a channel, a row a prediction.

@@ -100,7 +100,8 @@ pub fn losses(predictions: &Predictions, truths: &[Truth], num_classes: usize) -
         }
     }
     let tensor = |values: Vec<f32>| {
-        Tensor::<4>::from_data(TensorData::new(values, [batch, channels, rows, columns]), &level.map.device())
+        let data = TensorData::new(values, [batch, channels, rows, columns]);
+        Tensor::<4>::from_data(data, (&level.map.device(), level.map.dtype()))
     };
     let difference = level.map.clone() - tensor(wanted);
     let squares = difference.clone() * difference;

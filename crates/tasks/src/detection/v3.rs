@@ -54,7 +54,6 @@ pub fn losses(predictions: &Predictions, truths: &[Truth]) -> Losses {
 /// v4's: `box` (CIoU), `object`, `classes`. An object is learned by every anchor that is alike enough.
 pub fn losses_v4(predictions: &Predictions, truths: &[Truth]) -> Losses {
     let rows = all_rows(predictions);
-    let device = rows.device();
     let [batch, _, _] = predictions.boxes.dims();
     let [_, width] = rows.dims();
     let (mut targets, count) = confidences(predictions, truths, IGNORED);
@@ -71,10 +70,11 @@ pub fn losses_v4(predictions: &Predictions, truths: &[Truth]) -> Losses {
     }
     let images = batch as f64;
     let boxes = match positives.is_empty() {
-        true => Tensor::zeros([1], &device),
+        true => Tensor::zeros([1], (&rows.device(), rows.dtype())),
         false => {
             let found = chosen(flat(predictions.boxes.clone()), &positives);
-            let overlap = overlap_of_rows(Overlap::Ciou, found, edges(&positives, &device));
+            let wanted = edges(&positives, &found);
+            let overlap = overlap_of_rows(Overlap::Ciou, found, wanted);
             (overlap.neg() + 1.0).sum() * (BOX / images)
         }
     };

@@ -51,7 +51,7 @@ pub fn alike(levels: &[Level], object: &BoundingBox) -> Vec<Place> {
 /// The parts: `box` (CIoU), `object` (a confidence is to be the overlap), `classes`.
 pub fn losses(predictions: &Predictions, truths: &[Truth], num_classes: usize) -> Losses {
     let levels = &predictions.levels;
-    let device = predictions.boxes.device();
+    let like = (&predictions.boxes.device(), predictions.boxes.dtype());
     let [_, count, _] = predictions.boxes.dims();
     // Rows of one level, with the class of each.
     let mut positives: Vec<Vec<(Row, usize)>> = vec![Vec::new(); levels.len()];
@@ -66,7 +66,7 @@ pub fn losses(predictions: &Predictions, truths: &[Truth], num_classes: usize) -
     let [rows, columns] = levels[0].grid();
     let size = (rows * columns * levels[0].stride * levels[0].stride) as f64 / (640.0 * 640.0);
     let share = 3.0 / levels.len() as f64;
-    let zero = || Tensor::<1>::zeros([1], &device);
+    let zero = || Tensor::<1>::zeros([1], like);
     let (mut boxes, mut object, mut classes) = (zero(), zero(), zero());
     let mut before = 0;
     for ((level, positives), balance) in levels.iter().zip(positives).zip(BALANCE) {
@@ -77,7 +77,8 @@ pub fn losses(predictions: &Predictions, truths: &[Truth], num_classes: usize) -
         if !positives.is_empty() {
             let rows: Vec<Row> = positives.iter().map(|(row, _)| *row).collect();
             let found = chosen(flat(predictions.boxes.clone()), &rows);
-            let overlap = overlap_of_rows(Overlap::Ciou, found, edges(&rows, &device));
+            let of_objects = edges(&rows, &found);
+            let overlap = overlap_of_rows(Overlap::Ciou, found, of_objects);
             boxes = boxes + (overlap.clone().neg() + 1.0).mean();
             // The same rows among those of the level alone.
             let of_image = |row: &Row| row.row / count * of_level + row.row % count - before;
@@ -91,10 +92,10 @@ pub fn losses(predictions: &Predictions, truths: &[Truth], num_classes: usize) -
             for (row, (_, class)) in one.chunks_exact_mut(num_classes).zip(&positives) {
                 row[*class] = 1.0;
             }
-            let one = Tensor::from_data(TensorData::new(one, [positives.len(), num_classes]), &device);
+            let one = Tensor::from_data(TensorData::new(one, [positives.len(), num_classes]), like);
             classes = classes + logistic(logits, one).mean();
         }
-        let wanted = Tensor::from_data(TensorData::new(wanted, [batch * of_level, 1]), &device);
+        let wanted = Tensor::from_data(TensorData::new(wanted, [batch * of_level, 1]), like);
         debug_assert_eq!(width, 5 + num_classes);
         object = object + logistic(maps.narrow(1, 4, 1), wanted).mean() * balance;
         before += of_level;

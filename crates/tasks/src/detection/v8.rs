@@ -6,7 +6,7 @@ use burn::prelude::*;
 use burn::tensor::activation::{log_sigmoid, log_softmax};
 use kiln_core::{BoundingBox, Losses, Overlap, Predictions, Truth};
 
-use super::rows::{Row, boxes_of, chosen, class_rows, flat, objects, values};
+use super::rows::{Row, boxes_of, chosen, class_rows, edges, flat, objects, values};
 use crate::overlap_of_rows;
 
 /// What the parts count.
@@ -83,7 +83,7 @@ pub fn assigned(
 
 /// The three parts of the loss: `box` (CIoU), `classes`, `sides`. An image without objects teaches what no object is.
 pub fn losses(predictions: &Predictions, truths: &[Truth], num_classes: usize) -> Losses {
-    let device = predictions.boxes.device();
+    let like = (&predictions.boxes.device(), predictions.boxes.dtype());
     let [batch, count, _] = predictions.boxes.dims();
     let (boxes, scores) = (boxes_of(&predictions.boxes), values(predictions.scores.clone()));
     let places: Vec<([f32; 2], f32)> = predictions.levels.iter().flat_map(super::rows::middles).collect();
@@ -106,18 +106,18 @@ pub fn losses(predictions: &Predictions, truths: &[Truth], num_classes: usize) -
 
     let logits = Tensor::cat(predictions.levels.iter().map(|level| class_rows(level, 4 * BINS)).collect(), 1);
     let logits = logits.reshape([batch * count, num_classes]);
-    let targets = Tensor::from_data(TensorData::new(targets, [batch * count, num_classes]), &device);
+    let targets = Tensor::from_data(TensorData::new(targets, [batch * count, num_classes]), like);
     // -t ln s(x) - (1 - t) ln s(-x), where ln s(-x) = ln s(x) - x.
     let classes = (logits.clone() * (targets.neg() + 1.0) - log_sigmoid(logits)).sum() * (CLASSES / total);
     if positives.is_empty() {
-        let none = || Tensor::zeros([1], &device);
+        let none = || Tensor::zeros([1], like);
         return Losses::new("box", none()).and("classes", classes).and("sides", none());
     }
 
     let weights: Vec<f32> = positives.iter().map(|row| row.weight).collect();
-    let weights = Tensor::<1>::from_data(TensorData::new(weights, [positives.len()]), &device);
+    let weights = Tensor::<1>::from_data(TensorData::new(weights, [positives.len()]), like);
     let found = chosen(flat(predictions.boxes.clone()), &positives);
-    let wanted = super::rows::edges(&positives, &device);
+    let wanted = edges(&positives, &found);
     let overlap = overlap_of_rows(Overlap::Ciou, found, wanted);
     let boxes = ((overlap.neg() + 1.0) * weights.clone()).sum() * (BOX / total);
 
@@ -146,7 +146,7 @@ fn side_rows(level: &kiln_core::Level) -> Tensor<3> {
 /// # Shapes
 /// `[n, 16]` and `n` distances to `[n]`
 fn focal(logits: Tensor<2>, distances: &[f32]) -> Tensor<1> {
-    let device = logits.device();
+    let like = (&logits.device(), logits.dtype());
     let mut targets = vec![0.0f32; distances.len() * BINS];
     for (row, distance) in targets.chunks_exact_mut(BINS).zip(distances) {
         // The last distance would have no neighbour.
@@ -155,7 +155,7 @@ fn focal(logits: Tensor<2>, distances: &[f32]) -> Tensor<1> {
         row[below as usize] = below + 1.0 - distance;
         row[below as usize + 1] = distance - below;
     }
-    let targets = Tensor::from_data(TensorData::new(targets, [distances.len(), BINS]), &device);
+    let targets = Tensor::from_data(TensorData::new(targets, [distances.len(), BINS]), like);
     (log_softmax(logits, 1) * targets).sum_dim(1).neg().reshape([distances.len()])
 }
 

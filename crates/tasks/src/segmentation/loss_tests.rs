@@ -85,6 +85,19 @@ fn losses_and_gradients_are_their_references() {
 }
 
 #[test]
+fn an_easy_pixel_costs_next_to_nothing() {
+    // 0.25 (1 - p)² (-ln p) of p = 0.9 and 0.1, the focal loss paper's alpha and gamma.
+    for (p, expected) in [(0.9f32, 2.634_013e-4), (0.1, 0.466_273_5)] {
+        let logits = Tensor::<4>::from_data([[[[p.ln()]], [[(1.0 - p).ln()]]]], &Device::flex());
+        let map = LabelMap { width: 1, height: 1, labels: vec![0] };
+        let labels = Labels::of(&[Truth { label_map: Some(map), ..Truth::default() }], 2);
+        let focal = SegmentationLoss::Focal { gamma: 2.0, weights: vec![0.25, 0.25] };
+        let found = focal.of(logits, &labels).into_scalar::<f32>();
+        assert!((found - expected).abs() < 2e-6 * expected, "{p}: {found}");
+    }
+}
+
+#[test]
 fn a_batch_in_which_no_pixel_counts_costs_nothing() {
     for (loss, ..) in expected() {
         let found = value_and_gradient(&loss, [[IGNORED; 6]; 2]);
