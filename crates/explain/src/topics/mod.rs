@@ -31,6 +31,7 @@ pub mod three_for_five;
 mod transposed;
 mod upsampling;
 mod values;
+mod walker;
 
 use crate::page::{Formula, Page};
 
