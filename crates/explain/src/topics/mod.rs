@@ -20,13 +20,16 @@ mod nms;
 mod nondifferentiable;
 mod normalization;
 pub mod one_by_one;
+pub mod optimizers;
 mod pooling;
 pub mod receptive_field;
 mod residual;
 mod segmentation_kinds;
 pub mod shared_weights;
 mod shuffle;
+mod small;
 mod sobel;
+mod surface;
 pub mod three_for_five;
 mod transposed;
 mod upsampling;
@@ -40,6 +43,7 @@ pub use dilated::paths;
 pub use inception_cost::reduced;
 pub use residual::variance_shift;
 pub use segmentation_kinds::panoptic_quality;
+pub use surface::{SURFACES, Surface};
 
 /// A concept that can be looked at.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +70,7 @@ pub const TOPICS: &[Topic] = &[
     linear_regions::TOPIC,
     activations::TOPIC,
     normalization::TOPIC,
+    optimizers::TOPIC,
     adam_sins::TOPIC,
     ema::TOPIC,
     dropout::TOPIC,

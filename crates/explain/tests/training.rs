@@ -1,0 +1,62 @@
+//! What the topics about training say, beside arithmetic.
+
+#![allow(clippy::unwrap_used)]
+
+use kiln_explain::topics::{SURFACES, optimizers};
+
+fn near(ours: f64, expected: f64, tolerance: f64) {
+    assert!((ours - expected).abs() <= tolerance, "{ours}, not {expected}");
+}
+
+#[test]
+fn three_steps_are_the_worked_ones() {
+    // From 1 by the gradients 1, -0.5, 0.25, computed by an independent script.
+    let expected = [
+        ("SGD", [0.9, 0.95, 0.925]),
+        ("momentum 0.9", [0.9, 0.86, 0.799]),
+        ("Nesterov 0.9", [0.81, 0.824, 0.7441]),
+        ("moving mean 0.9", [0.99, 0.986, 0.9799]),
+        ("Adagrad", [0.99, 0.994472136, 0.9922899571]),
+        ("RMSprop", [0.90000001, 0.9449013315, 0.9228909139]),
+        ("RMSprop, centered", [0.8994962286, 0.9444410843, 0.9223844249]),
+        ("Adadelta", [0.9968377382, 0.9989228680, 0.9977697929]),
+        ("Adam", [0.999, 0.9987336630, 0.9983932338]),
+        ("Adam, L2 of 0.01", [0.999, 0.9987221497, 0.9983686630]),
+        ("AdamW, decay 0.01", [0.99899, 0.9987136731, 0.9983632568]),
+        ("Adamax", [0.998, 0.9975785259, 0.9971274397]),
+        ("NAdam", [0.9978870965, 0.9987093159, 0.9981652015]),
+        ("NAdam, constant", [0.9970526316, 0.9973823588, 0.9966204417]),
+        // Fewer than five gradients: averages 0.1, 0.04, 0.061 over 0.1, 0.19, 0.271, that is 1, 0.2105263, 0.2250923.
+        ("RAdam", [0.9, 0.8789473684, 0.8564381433]),
+        // The signs of 0.1, 0.9 * 0.01 - 0.05 and 0.9 * 0.0049 + 0.025.
+        ("Lion", [0.9, 1.0, 0.9]),
+    ];
+    let traces = optimizers::traces();
+    assert_eq!(traces.len(), expected.len());
+    for ((name, _, ours), (expected_name, expected)) in traces.iter().zip(expected) {
+        assert_eq!(*name, expected_name);
+        ours.iter().zip(expected).for_each(|(ours, expected)| near(*ours, expected, 6e-11));
+    }
+}
+
+#[test]
+fn surfaces_have_the_slopes_that_their_values_have() {
+    for surface in &SURFACES {
+        for place in [surface.start, [0.3, -0.7], [-1.1, 1.6]] {
+            for axis in 0..2 {
+                let at = |step: f64| {
+                    let mut place = place;
+                    place[axis] += step;
+                    (surface.value)(place)
+                };
+                let difference = (at(1e-6) - at(-1e-6)) / 2e-6;
+                near((surface.gradient)(place)[axis], difference, 1e-6 * difference.abs().max(1.0));
+            }
+        }
+    }
+    // Their lowest places: (1, 1); y of sqrt 2, where -2 + 4/4 is -1; the middle.
+    let lowest = [[1.0, 1.0], [0.0, 2f64.sqrt()], [0.0, 0.0]];
+    for ((surface, place), expected) in SURFACES.iter().zip(lowest).zip([0.0, -1.0, 0.0]) {
+        near((surface.value)(place), expected, 1e-14);
+    }
+}
