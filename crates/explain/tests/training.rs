@@ -2,7 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-use kiln_explain::topics::{SURFACES, optimizers};
+use std::sync::{Mutex, PoisonError};
+
+use kiln_explain::topics::{SURFACES, optimizers, training_loop};
+
+/// The device's random numbers, of which fresh weights are made, are shared by all threads.
+static ALONE: Mutex<()> = Mutex::new(());
 
 fn near(ours: f64, expected: f64, tolerance: f64) {
     assert!((ours - expected).abs() <= tolerance, "{ours}, not {expected}");
@@ -59,4 +64,49 @@ fn surfaces_have_the_slopes_that_their_values_have() {
     for ((surface, place), expected) in SURFACES.iter().zip(lowest).zip([0.0, -1.0, 0.0]) {
         near((surface.value)(place), expected, 1e-14);
     }
+}
+
+#[test]
+fn an_epoch_has_the_steps_of_the_formula() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    // 1000 / 100; 1000 / 300 rounded up, or down; 10 batches in threes.
+    let expected: [(usize, &[usize]); 4] =
+        [(10, &[100; 10]), (4, &[300, 300, 300, 100]), (3, &[300; 3]), (4, &[300, 300, 300, 100])];
+    let counted = training_loop::counted();
+    assert_eq!(counted.len(), expected.len());
+    for (way, (steps, items)) in counted.iter().zip(expected) {
+        assert_eq!((way.steps, &way.items[..]), (steps, items));
+    }
+}
+
+#[test]
+fn a_short_batch_counts_by_its_images() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let [whole, _] = training_loop::epoch_losses(1000);
+    for (batch, even) in [(100, true), (300, false), (333, false)] {
+        let [of_batches, of_images] = training_loop::epoch_losses(batch);
+        near(of_images, whole, 1e-5);
+        // The mean of means is that of all images only where batches are even.
+        assert_eq!((of_batches - whole).abs() < 1e-5, even, "{batch}: {of_batches}, {whole}");
+    }
+}
+
+#[test]
+fn batches_vary_by_the_formulas() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for spread in training_loop::spreads(0) {
+        for [measured, formula] in [spread.with, spread.without] {
+            near(measured / formula, 1.0, 0.15);
+        }
+    }
+}
+
+#[test]
+fn gathered_and_resumed_runs_are_the_run() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let runs = training_loop::repeated(0);
+    assert_eq!(runs.iter().map(|run| run.steps).collect::<Vec<_>>(), [15, 15, 15, 15, 60]);
+    assert_eq!([runs[1].distance, runs[2].distance], [0.0, 0.0]);
+    assert!(runs[3].distance < 1e-5, "{}", runs[3].distance);
+    assert!(runs[4].distance > 1e-3, "{}", runs[4].distance);
 }

@@ -12,6 +12,7 @@ pub mod depthwise;
 mod dilated;
 mod dropout;
 pub mod ema;
+pub mod flops;
 pub mod grouped;
 mod inception_cost;
 mod iou_losses;
@@ -31,6 +32,7 @@ mod small;
 mod sobel;
 mod surface;
 pub mod three_for_five;
+pub mod training_loop;
 mod transposed;
 mod upsampling;
 mod values;
@@ -62,9 +64,11 @@ pub struct Topic {
 pub const TOPICS: &[Topic] = &[
     backprop::TOPIC,
     cnn_backprop::TOPIC,
+    training_loop::TOPIC,
     receptive_field::TOPIC,
     pooling::TOPIC,
     sobel::TOPIC,
+    flops::TOPIC,
     shared_weights::TOPIC,
     nondifferentiable::TOPIC,
     linear_regions::TOPIC,
