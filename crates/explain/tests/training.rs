@@ -4,7 +4,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use kiln_explain::topics::{SURFACES, optimizers, training_loop};
+use kiln_explain::topics::{SURFACES, batch_size, optimizers, training_loop};
 
 /// The device's random numbers, of which fresh weights are made, are shared by all threads.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -109,4 +109,28 @@ fn gathered_and_resumed_runs_are_the_run() {
     assert_eq!([runs[1].distance, runs[2].distance], [0.0, 0.0]);
     assert!(runs[3].distance < 1e-5, "{}", runs[3].distance);
     assert!(runs[4].distance > 1e-3, "{}", runs[4].distance);
+}
+
+#[test]
+fn gradients_vary_as_one_over_the_batch() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let points = [1, 4, 16, 64].map(|batch| [(batch as f64).ln(), batch_size::variance(batch, 200, 0).ln()]);
+    near(batch_size::slope(&points), -1.0, 0.05);
+    // The estimator's tr(Σ) is the variance of single examples.
+    let noise = batch_size::noise(0, 0).noise();
+    near(noise.value, points[0][1].exp(), 3.0 * noise.error);
+}
+
+#[test]
+fn steps_and_examples_trade_as_the_equation_says() {
+    // S = 20 + 240 / B: 140, 50, 27.5 steps, 280, 400, 880 examples. (140 / 20 - 1)(280 / 240 - 1) = 6 / 6; 1.5 * 2/3; 0.375 * 8/3.
+    let points = [[2.0, 140.0], [8.0, 50.0], [32.0, 27.5]];
+    let [steps, examples] = batch_size::fewest(&points);
+    near(steps, 20.0, 1e-9);
+    near(examples, 240.0, 1e-9);
+    for [batch, taken] in points {
+        near((taken / steps - 1.0) * (batch * taken / examples - 1.0), 1.0, 1e-9);
+    }
+    // A line through three points of y = 3 - 2 x.
+    near(batch_size::slope(&[[0.0, 3.0], [1.0, 1.0], [4.0, -5.0]]), -2.0, 1e-12);
 }

@@ -4,8 +4,10 @@ mod activations;
 pub mod adam_sins;
 mod anchors;
 mod backprop;
+pub mod batch_size;
 mod box_regression;
 pub mod cnn_backprop;
+mod corners;
 pub mod cost;
 mod dense;
 pub mod depthwise;
@@ -65,6 +67,7 @@ pub const TOPICS: &[Topic] = &[
     backprop::TOPIC,
     cnn_backprop::TOPIC,
     training_loop::TOPIC,
+    batch_size::TOPIC,
     receptive_field::TOPIC,
     pooling::TOPIC,
     sobel::TOPIC,

@@ -248,7 +248,7 @@ fn explain(seed: u64) -> Page {
     }
     let captions = [
         "A narrow valley, (1 − x)² + 100 (y − x²)² (Rosenbrock): from the ring at (−1.2, 1) to the dots. The lowest place is (1, 1). Slopes at the start are over 200: rules that divide by nothing need small rates, RAdam too, whose first five steps are those of momentum.",
-        "A saddle, x² − y² + y⁴/4, from (1.2, 0.001), a thousandth off the line that leads into it. The lowest places are at y = ±√2. Those that divide by the size of the gradients leave the line almost at once.",
+        "A saddle, x² − y² + y⁴/4, from (1.2, 0.001), a thousandth off the line that leads into it. The lowest places are at y = ±√2. Most of those that divide by the size of the gradients leave the line at once.",
         "A bowl with waves, x² + y² + 2 − cos 2πx − cos 2πy, from (−1.7, 1.3). The lowest place is the middle; other rings are local minima, where most stay.",
     ];
     let figures = SURFACES.iter().zip(panels).zip(captions).map(|((surface, panels), caption)| Figure {

@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::optim::GradientsParams;
 use burn::prelude::*;
-use kiln_core::{Batch, Batches, Logits, Network, Result};
+use kiln_core::{Batch, Batches, Logits, Network, Result, Task};
 use kiln_data::{
     Batching, Dataset, Loader, LoaderOptions, OnCorrupt, Pipeline, Sample, Shapes, ShapesConfig,
 };
 use kiln_nn::*;
 use kiln_tasks::Classification;
-use kiln_train::{Event, Fit, Length, Observer, Rule, Saving, Trainer, parameters};
+use kiln_train::{Event, Fit, Length, Observer, Parameter, Rule, Saving, Trainer, parameters};
 
 /// Pixels a side.
-pub(super) const SIDE: usize = 24;
+const SIDE: usize = 24;
 const CLASSES: usize = 10;
 
 /// Two convolutions and a linear layer. It has no normalization, so that what it says of an image depends on no other.
@@ -39,22 +39,22 @@ impl Small {
 
     /// All its weights.
     pub fn weights(&self) -> Vec<f32> {
-        vector(self, &GradientsParams::new(), |parameter| Some(parameter.value))
+        numbers(self, &GradientsParams::new(), |parameter| Some(parameter.value))
     }
 
     /// The gradient of all its weights by a batch's mean loss.
     pub fn gradient(&self, batch: &Batch) -> Vec<f32> {
-        use kiln_core::Task;
         let loss = task().loss(self.forward(batch.images.clone()), batch).total();
         let gradients = GradientsParams::from_grads(loss.backward(), self);
-        vector(self, &gradients, |parameter| parameter.gradient)
+        numbers(self, &gradients, |parameter| parameter.gradient)
     }
 }
 
-fn vector(
-    network: &Small,
+/// A part of every parameter of a network, its value or its gradient, one after the other.
+pub(super) fn numbers<M: Module>(
+    network: &M,
     gradients: &GradientsParams,
-    part: impl Fn(kiln_train::Parameter<'_>) -> Option<Tensor<1>>,
+    part: impl Fn(Parameter<'_>) -> Option<Tensor<1>>,
 ) -> Vec<f32> {
     let mut all = Vec::new();
     parameters(network, gradients, |parameter| {

@@ -11,7 +11,7 @@ use kiln_page::scale::{Scale, Spelling};
 use kiln_train::{Length, Rule, Sgd, Trainer};
 
 use super::small::{self, Heard, Small};
-use super::{Topic, formula};
+use super::{Topic, distance, formula};
 use crate::draw::{Anchor, Drawing};
 use crate::page::{Experiment, Figure, Page, Picture, Table};
 
@@ -130,7 +130,7 @@ fn products(images: &Arc<dyn Dataset>, seed: u64) -> Vec<Vec<f64>> {
 }
 
 /// How far apart two runs' weights are at most, over the size of the largest.
-fn distance(a: &[f32], b: &[f32]) -> f64 {
+fn apart(a: &[f32], b: &[f32]) -> f64 {
     let largest = |values: &mut dyn Iterator<Item = f32>| {
         f64::from(values.fold(0.0f32, |most, value| most.max(value.abs())))
     };
@@ -159,7 +159,7 @@ pub fn repeated(seed: u64) -> Vec<Repeated> {
         name,
         steps: heard.steps.len(),
         loss: heard.steps.last().map_or(f64::NAN, |(_, loss)| *loss),
-        distance: distance(&weights, other),
+        distance: apart(&weights, other),
     };
     let mut rows = vec![tell("batches of 40", &first, &weights)];
     let (_, again, other) = run(&forty, 3, 0.02, 1);
@@ -214,8 +214,8 @@ fn named(way: &Counted) -> String {
 fn explain(seed: u64) -> Page {
     let ways = counted();
     let mut counts = Table::new(
-        "An epoch of 1000 images, as the loop's events tell it",
-        &["batches", "steps by the formula", "steps", "images of the last"],
+        "The steps of an epoch of 1000 images by the formula, and as the loop's events tell them; and the images of the last",
+        &["batches", "formula", "steps", "last"],
     );
     for way in &ways {
         let batches = if way.drop_last { ITEMS / way.batch } else { ITEMS.div_ceil(way.batch) };
@@ -230,9 +230,9 @@ fn explain(seed: u64) -> Page {
     let [_, whole] = epoch_losses(ITEMS);
     let mut losses = Table::new(
         &format!(
-            "The loss of a network that stays as it is, over 1000 images; all in one batch it is {whole:.6}"
+            "The loss of a network that stays as it is, over 1000 images: the mean of its batches' means, and their means weighed by images, as the loop has it. All in one batch it is {whole:.6}"
         ),
-        &["batches of", "last", "mean of the batches' means", "weighed by images"],
+        &["batches of", "last", "mean of means", "by images"],
     );
     for batch in [100, 300, 333] {
         let last = (ITEMS - 1) % batch + 1;
@@ -245,9 +245,9 @@ fn explain(seed: u64) -> Page {
     let spreads = spreads(seed);
     let mut variances = Table::new(
         &format!(
-            "The mean square distance of a batch's gradient from that of all {SPREAD_ITEMS} images of a fresh network"
+            "The mean square distance of a batch's gradient from that of all {SPREAD_ITEMS} images, of a fresh network: drawn with replacement, and without, as the loader does"
         ),
-        &["batch", "with replacement", "σ² / B", "the loader's", "without replacement"],
+        &["batch", "with", "formula", "without", "formula"],
     );
     for Spread { batch, with, without } in &spreads {
         variances
@@ -280,10 +280,10 @@ fn explain(seed: u64) -> Page {
         "Three epochs of 200 images; the distance is the largest between two weights, over the largest weight",
         &["run", "steps", "last loss", "distance"],
     );
-    for Repeated { name, steps, loss, distance } in &repeated {
-        let distance = if *distance == 0.0 { "0".to_string() } else { format!("{distance:.0e}") };
-        runs.row(*name, [steps.to_string(), format!("{loss:.6}"), distance]);
+    for Repeated { name, steps, loss, distance: apart } in &repeated {
+        runs.row(*name, [steps.to_string(), format!("{loss:.6}"), distance(*apart as f32)]);
     }
+    let off = |at: usize| distance(repeated[at].distance as f32);
     Page {
         idea: [
             "A batch is what one step learns from, a step (iteration) is forward, backward and an update of the weights, and an epoch is one pass over all images.",
@@ -316,9 +316,9 @@ fn explain(seed: u64) -> Page {
             method: "A network of two convolutions and a linear layer learns from 200 images by momentum; its loop shuffles them anew every epoch, in an order that depends on seed and epoch alone. The same run is done again, is stopped within an epoch and resumed \
                      from its checkpoint, and is done in smaller batches, gathered and not.".into(),
             result: format!(
-                "Done again and resumed it is the same to the bit (distance {:.0} and {:.0}). Gathered batches give the large batch's run to rounding ({:.0e}), as no layer here mixes images; batch normalization would still see the small batches. Small batches that are not \
+                "Done again and resumed it is the same to the bit (distances {} and {}). Gathered batches give the large batch's run to rounding ({}), as no layer here mixes images; batch normalization would still see the small batches. Small batches that are not \
                  gathered are another run, of {} steps.",
-                repeated[1].distance, repeated[2].distance, repeated[3].distance, repeated[4].steps
+                off(1), off(2), off(3), repeated[4].steps
             ),
             figures: Vec::new(),
             tables: vec![runs],
