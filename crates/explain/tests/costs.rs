@@ -2,8 +2,9 @@
 
 use kiln_core::Network;
 use kiln_explain::topics::cost::Cost;
-use kiln_explain::topics::{grouped, one_by_one, reduced, shared_weights, three_for_five};
+use kiln_explain::topics::{flops, grouped, one_by_one, reduced, shared_weights, three_for_five};
 use kiln_googlenet::{GoogLeNetConfig, Version};
+use kiln_graph::Role;
 use kiln_shufflenet::{ShuffleNetV2Config, Stem, Width};
 
 #[test]
@@ -59,4 +60,40 @@ fn shufflenets_have_the_worked_multiply_adds() {
         let all = Cost::of(|device| config.init(device), [3, 224, 224], Network::forward);
         assert_eq!(millions(all.macs), expected, "{width:?}");
     }
+}
+
+#[test]
+fn conventions_count_as_they_say() {
+    // 224² * 64 * 27; twice; 224² * 64 * 28; twice that. 4096 * 1000; twice; 1000 * 4097; (2 * 4096 - 1) * 1000.
+    let expected = [
+        [86_704_128, 4_096_000],
+        [173_408_256, 8_192_000],
+        [89_915_392, 4_097_000],
+        [179_830_784, 8_191_000],
+    ];
+    assert_eq!(flops::conventions().map(|(_, counts)| counts), expected);
+}
+
+#[test]
+fn layers_are_counted_as_the_formulas_have_it() {
+    for layer in flops::layers() {
+        let graph = &layer.graph;
+        assert_eq!(graph.parameters(Role::Trainable), layer.parameters, "{}", layer.name);
+        assert_eq!(graph.cost().macs, layer.macs, "{}", layer.name);
+    }
+    // Two running statistics a channel; two operations a value where it is not folded.
+    let layers = flops::layers();
+    let norm = &layers[6].graph;
+    assert_eq!((norm.parameters(Role::Buffer), norm.cost().flops), (2 * 16, 2 * 16 * 28 * 28));
+    // 4 (h (h + i) + h), and a second bias a unit and gate.
+    assert_eq!(flops::lstm(10, 20), 4 * (20 * 30 + 20) + 4 * 20);
+}
+
+#[test]
+fn a_transposed_convolution_is_counted_at_its_inputs() {
+    let [macs, beyond] = flops::segmenter();
+    // Four times as many outputs as inputs: 3 * 64 * 64 * 4 * 80 * 80 too many.
+    assert_eq!(beyond, 3 * 64 * 64 * 4 * 80 * 80);
+    let giga = |macs: u64| 2.0 * macs as f64 / 1e9;
+    assert_eq!(format!("{:.2} {:.1}", giga(macs), giga(macs + beyond)), "12.00 12.6");
 }

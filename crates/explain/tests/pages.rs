@@ -73,7 +73,7 @@ fn pages_are_whole_and_well_formed() {
 fn a_seed_makes_the_same_page() {
     let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     // Times that are measured differ.
-    for topic in TOPICS.iter().filter(|topic| !["dense", "shuffle"].contains(&topic.name)) {
+    for topic in TOPICS.iter().filter(|topic| !["dense", "flops", "shuffle"].contains(&topic.name)) {
         let of = |seed| text(topic, &topic.page(seed, None));
         assert_eq!(of(3), of(3), "{}", topic.name);
     }

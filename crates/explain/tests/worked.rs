@@ -154,6 +154,8 @@ fn adam_walks_the_wrong_way_and_amsgrad_does_not() {
     let [low, high] = [0.1, 10.0].map(|noise| decayed(noise, 1e-3, 0.1, 1000, true));
     near(low, high, 1e-6);
     near(low, (1.0f64 - 1e-4).powi(1000), 2e-3);
+    // Without a gradient nothing else moves it.
+    near(decayed(0.0, 1e-3, 0.1, 1000, true), (1.0f64 - 1e-4).powi(1000), 1e-12);
     let [low, high] = [0.1, 10.0].map(|noise| decayed(noise, 1e-3, 0.1, 1000, false));
     assert!(high - low > 0.4);
 }

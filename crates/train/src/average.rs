@@ -95,6 +95,11 @@ impl Average {
         }
     }
 
+    /// The average of a network that trains, with nothing in it yet.
+    pub fn init<N: Network>(&self, network: &N) -> Averaged<N> {
+        Averaged::new(self.clone(), network.valid(), Progress::default())
+    }
+
     /// As the name is written in an experiment.
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -131,16 +136,16 @@ impl Default for Progress {
 
 /// An average at work.
 #[derive(Debug)]
-pub(crate) struct Averaged<N> {
+pub struct Averaged<N> {
     config: Average,
-    /// In evaluation mode, on a device without autodiff.
+    /// In evaluation mode, on a device without autodiff; before the first update, the network that it was made for.
     pub network: N,
-    pub progress: Progress,
+    pub(crate) progress: Progress,
 }
 
 impl<N: Network> Averaged<N> {
     /// Of a network, which is in evaluation mode.
-    pub fn new(config: Average, network: N, progress: Progress) -> Self {
+    pub(crate) fn new(config: Average, network: N, progress: Progress) -> Self {
         Self { config, network, progress }
     }
 
@@ -183,12 +188,12 @@ impl<N: Network> Averaged<N> {
     }
 
     /// Whether it is to be evaluated after the epoch that is done; `ended` with the last one.
-    pub fn is_due(&self, ended: bool) -> bool {
+    pub(crate) fn is_due(&self, ended: bool) -> bool {
         self.progress.updates > 0 && (ended || matches!(self.config, Average::Ema { .. }))
     }
 
     /// The average as it is evaluated and saved; `None` if `stop` was set meanwhile.
-    pub fn finished(
+    pub(crate) fn finished(
         &self,
         train: &impl Batches,
         seed: u64,

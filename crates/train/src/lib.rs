@@ -31,7 +31,7 @@ mod tensorboard;
 mod times;
 mod walk;
 
-pub use average::{Average, RunningStatistics};
+pub use average::{Average, Averaged, RunningStatistics};
 pub use checkpoint::{Checkpoint, latest};
 pub use clip::Clip;
 pub use event::{Event, Observer};

@@ -29,6 +29,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "kiln-nn",
             "models",
             "kiln-tasks",
+            "kiln-train",
             "kiln-graph",
             "kiln-page",
         ],

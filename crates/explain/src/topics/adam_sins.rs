@@ -2,8 +2,10 @@
 
 use kiln_page::chart::{Chart, Look, Series};
 use kiln_page::scale::{Scale, Spelling};
+use kiln_train::{Adam, AdamW, Rule};
 
 use super::values::minus;
+use super::walker::{self, Walker};
 use super::{Topic, formula};
 use crate::page::{Experiment, Figure, Page, Picture, Table};
 
@@ -17,52 +19,33 @@ pub(super) const TOPIC: Topic = Topic {
 /// Where Adam, or AMSGrad, is after so many steps on `f(x) = c x` at every third step and `-x` at the others, x from -1 to 1; its beta_1 is 0, its beta_2
 /// `1 / (1 + c^2)`, its rate `alpha / sqrt(t)`. Reddi et al. 2018, *On the convergence of Adam and beyond*, Theorem 1. The best x is -1.
 pub fn walked(c: f64, alpha: f64, steps: usize, amsgrad: bool) -> Vec<f64> {
-    let beta = 1.0 / (1.0 + c * c);
-    let (mut x, mut v, mut most): (f64, f64, f64) = (0.0, 0.0, 0.0);
-    let mut places = Vec::with_capacity(steps);
-    for t in 1..=steps {
+    let adam = Adam { betas: [0.0, 1.0 / (1.0 + c * c)], eps: 0.0, amsgrad, ..Adam::default() };
+    let mut walker = Walker::new(Rule::Adam(adam), &[0.0]);
+    let places = (1..=steps).map(|t| {
         let gradient = if t % 3 == 1 { c } else { -1.0 };
-        v = beta * v + (1.0 - beta) * gradient * gradient;
-        most = most.max(v);
-        let scale = if amsgrad { most } else { v };
-        x = (x - alpha / (t as f64).sqrt() * gradient / scale.sqrt()).clamp(-1.0, 1.0);
-        places.push(x);
-    }
-    places
+        let x = walker.step(alpha / (t as f64).sqrt(), &[gradient])[0];
+        if x.abs() > 1.0 {
+            walker.put(&[x.clamp(-1.0, 1.0)]);
+        }
+        x.clamp(-1.0, 1.0)
+    });
+    places.collect()
 }
 
 /// Where Adam, or AMSGrad, goes from 1 by these gradients, one after the other.
 pub fn traced(gradients: &[f64], rate: f64, betas: [f64; 2], amsgrad: bool) -> Vec<f64> {
-    let (mut x, mut m, mut v, mut most): (f64, f64, f64, f64) = (1.0, 0.0, 0.0, 0.0);
-    let trace = gradients.iter().zip(1..).map(|(gradient, t)| {
-        m = betas[0] * m + (1.0 - betas[0]) * gradient;
-        v = betas[1] * v + (1.0 - betas[1]) * gradient * gradient;
-        most = most.max(v);
-        let [of_m, of_v] = betas.map(|beta| 1.0 - beta.powi(t));
-        let second = if amsgrad { most } else { v };
-        x -= rate * (m / of_m) / ((second / of_v).sqrt() + 1e-8);
-        x
-    });
-    trace.collect()
+    walker::traced(Rule::Adam(Adam { betas, amsgrad, ..Adam::default() }), rate, 1.0, gradients)
 }
 
 /// What is left of weights of 1 after so many steps of Adam with weight decay, decoupled (AdamW) or as part of the gradient (L2), where the loss has a gradient of
 /// `noise` that changes its sign at every step.
 pub fn decayed(noise: f64, rate: f64, decay: f64, steps: usize, decoupled: bool) -> f64 {
-    let (mut x, mut m, mut v) = (1.0, 0.0, 0.0);
-    for t in 1..=steps as i32 {
-        let mut gradient = if t % 2 == 0 { noise } else { -noise };
-        if decoupled {
-            x *= 1.0 - rate * decay;
-        } else {
-            gradient += decay * x;
-        }
-        m = 0.9 * m + 0.1 * gradient;
-        v = 0.999 * v + 0.001 * gradient * gradient;
-        let [of_m, of_v] = [0.9f64, 0.999].map(|beta| 1.0 - beta.powi(t));
-        x -= rate * (m / of_m) / ((v / of_v).sqrt() + 1e-8);
-    }
-    x
+    let rule = match decoupled {
+        true => Rule::AdamW(AdamW { weight_decay: decay, ..AdamW::default() }),
+        false => Rule::Adam(Adam { weight_decay: decay, ..Adam::default() }),
+    };
+    let gradients: Vec<f64> = (1..=steps).map(|t| if t % 2 == 0 { noise } else { -noise }).collect();
+    walker::traced(rule, rate, 1.0, &gradients)[steps - 1]
 }
 
 fn explain(_seed: u64) -> Page {

@@ -5,7 +5,9 @@ use burn::tensor::DType;
 use kiln_nn::Draws;
 use kiln_page::chart::{Chart, Look, Series};
 use kiln_page::scale::{Scale, Spelling};
+use kiln_train::{Average, Place, Rule, RunningStatistics, Sgd};
 
+use super::walker::{Point, Walker};
 use super::{Topic, formula};
 use crate::page::{Experiment, Figure, Page, Picture, Table};
 
@@ -16,14 +18,19 @@ pub(super) const TOPIC: Topic = Topic {
     explain,
 };
 
-/// The average after each value, raw and corrected for its start at zero.
+/// The average after each value, raw and corrected for its start at zero: of a network whose one weight is that value.
 pub fn averaged(values: &[f64], beta: f64) -> Vec<[f64; 2]> {
-    let mut raw = 0.0;
-    let pairs = values.iter().zip(1..).map(|(value, t)| {
-        raw = beta * raw + (1.0 - beta) * value;
-        [raw, raw / (1.0 - beta.powi(t))]
-    });
-    pairs.collect()
+    let (mut average, mut pairs) = (moving(beta).init(&Point::new(&[0.0])), Vec::new());
+    for (value, t) in values.iter().zip(1..) {
+        average = average.update(&Point::new(&[*value]), Place::default(), 1);
+        let corrected = average.network.place()[0];
+        pairs.push([corrected * (1.0 - beta.powi(t)), corrected]);
+    }
+    pairs
+}
+
+fn moving(decay: f64) -> Average {
+    Average::Ema { decay, ramp_steps: 0, every_steps: 1, statistics: RunningStatistics::Average }
 }
 
 /// After so many steps half of what was there is forgotten.
@@ -76,22 +83,21 @@ fn explain(seed: u64) -> Page {
 
     // Stochastic descent on 50 parabolas (1/2 curvature w^2) with noise in the gradient.
     let curvatures: Vec<f64> = (0..50).map(|at| 0.05 * 1.06f64.powi(at)).collect();
-    let (mut weights, mut mean) = (vec![3.0; 50], vec![0.0; 50]);
+    let mut walker = Walker::new(Rule::Sgd(Sgd::default()), &[3.0; 50]);
     let (beta, steps, rate) = (0.995, 3000, 0.3);
+    let mut average = moving(beta).init(&walker.point);
     let loss =
         |weights: &[f64]| -> f64 { weights.iter().zip(&curvatures).map(|(w, c)| 0.5 * c * w * w).sum() };
-    let (mut last, mut of_mean) = (0.0, 0.0);
+    let (mut weights, mut last, mut of_mean) = (walker.point.place(), 0.0, 0.0);
     for step in 1..=steps {
         let noise = normal(50, &mut draws);
-        for ((w, c), noise) in weights.iter_mut().zip(&curvatures).zip(&noise) {
-            *w -= rate * (c * *w + noise);
-        }
-        for (mean, w) in mean.iter_mut().zip(&weights) {
-            *mean = beta * *mean + (1.0 - beta) * w;
-        }
+        let gradient: Vec<f64> =
+            weights.iter().zip(&curvatures).zip(&noise).map(|((w, c), noise)| c * w + noise).collect();
+        weights = walker.step(rate, &gradient);
+        average = average.update(&walker.point, Place::default(), 1);
         if step > steps - 500 {
             last += loss(&weights) / 500.0;
-            of_mean += loss(&mean) / 500.0;
+            of_mean += loss(&average.network.place()) / 500.0;
         }
     }
     let mut losses = Table::new("The loss over the last 500 of 3000 steps", &["weights", "loss"]);
@@ -123,7 +129,7 @@ fn explain(seed: u64) -> Page {
             figures: Vec::new(),
             tables: vec![losses],
         },
-        code: vec!["crates/explain/src/topics/ema.rs: averaged", "crates/train/src/average.rs: Average"],
+        code: vec!["crates/train/src/average.rs: Average, Averaged", "crates/explain/src/topics/ema.rs: averaged"],
         tests: vec!["crates/explain/tests/worked.rs: moving_averages_have_the_worked_numbers"],
         sources: vec![["Polyak and Juditsky 1992, Acceleration of stochastic approximation by averaging", "https://doi.org/10.1137/0330046"]],
     }

@@ -4,14 +4,17 @@ mod activations;
 pub mod adam_sins;
 mod anchors;
 mod backprop;
+pub mod batch_size;
 mod box_regression;
 pub mod cnn_backprop;
+mod corners;
 pub mod cost;
 mod dense;
 pub mod depthwise;
 mod dilated;
 mod dropout;
 pub mod ema;
+pub mod flops;
 pub mod grouped;
 mod inception_cost;
 mod iou_losses;
@@ -20,6 +23,7 @@ mod nms;
 mod nondifferentiable;
 mod normalization;
 pub mod one_by_one;
+pub mod optimizers;
 mod photograph;
 mod pooling;
 pub mod receptive_field;
@@ -27,11 +31,15 @@ mod residual;
 mod segmentation_kinds;
 pub mod shared_weights;
 mod shuffle;
+mod small;
 mod sobel;
+mod surface;
 pub mod three_for_five;
+pub mod training_loop;
 mod transposed;
 mod upsampling;
 mod values;
+mod walker;
 
 use image::RgbImage;
 
@@ -43,6 +51,7 @@ pub use inception_cost::reduced;
 pub use photograph::of_images;
 pub use residual::variance_shift;
 pub use segmentation_kinds::panoptic_quality;
+pub use surface::{SURFACES, Surface};
 
 /// A concept that can be looked at.
 #[derive(Debug, Clone, Copy)]
@@ -71,14 +80,18 @@ impl Topic {
 pub const TOPICS: &[Topic] = &[
     backprop::TOPIC,
     cnn_backprop::TOPIC,
+    training_loop::TOPIC,
+    batch_size::TOPIC,
     receptive_field::TOPIC,
     pooling::TOPIC,
     sobel::TOPIC,
+    flops::TOPIC,
     shared_weights::TOPIC,
     nondifferentiable::TOPIC,
     linear_regions::TOPIC,
     activations::TOPIC,
     normalization::TOPIC,
+    optimizers::TOPIC,
     adam_sins::TOPIC,
     ema::TOPIC,
     dropout::TOPIC,
