@@ -18,7 +18,9 @@ const STYLE: &str = "\
 .formula { overflow-x: auto; overflow-y: hidden; padding: .5rem 0; } math { font-size: 1.2rem; }
 .prose { max-width: 44rem; margin: 1rem 0; } main > section > figure { margin: 1.25rem 0; }
 .said { margin: 1.5rem 0 .25rem; font-size: .875rem; max-width: 44rem; color: var(--soft); }
-.tabled { overflow-x: auto; } .tabled table { width: auto; min-width: min(100%, 20rem); }
+.tabled { overflow-x: auto; background: linear-gradient(to left, var(--paper) 50%, transparent) right / 2rem 100% no-repeat local, linear-gradient(to left, var(--line), transparent) right / .8rem 100% no-repeat; }
+.tabled table { width: auto; min-width: min(100%, 20rem); } .tabled th { overflow-wrap: break-word; }
+.tabled th:first-child { position: sticky; left: 0; background: var(--paper); padding-right: .6rem; }
 .small-ones { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(46%, 150px), 1fr)); gap: 1rem; }
 .small-ones p { margin: 0; font-size: .875rem; text-align: center; }
 .topics { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 280px), 1fr)); gap: 1rem 2rem; margin-top: 1.5rem; }
@@ -26,6 +28,7 @@ const STYLE: &str = "\
 a { color: var(--c1); } .places li { padding: .15rem 0; } .places code { font: .8125rem/1.5 ui-monospace, Menlo, Consolas, \"Liberation Mono\", monospace; }
 nav { font-size: .875rem; margin-bottom: 1.5rem; }
 @media (max-width: 480px) { math { font-size: 1.05rem; } }
+@media print { .tabled { overflow: visible; background: none; } .tabled table { font-size: 8.5pt; } .tabled th:first-child { position: static; } .topics a, .places a { color: inherit; } }
 ";
 
 fn head() -> String {

@@ -111,7 +111,7 @@ fn explain(seed: u64) -> Page {
                      (Monte-Carlo dropout). Width, probability and the two places were chosen so that the difference is plain."
                 .into(),
             result: format!(
-                "Far from the data the passes spread {:.1} times as much as among them. The spread is a sign of doubt, but no sure measure of it: where the network is wrong it need not be large.",
+                "Far from the data the passes spread {:.1} times as much as among them. The spread is a sign of doubt, but no sure measure of it.",
                 outside[1] / inside[1]
             ),
             figures: Vec::new(),
