@@ -136,15 +136,15 @@ fn explain(seed: u64) -> Page {
     };
     let mut overlaps = Table::new("The IoU of the six boxes", &header("box"));
     for a in 0..6 {
-        let cells = (0..6).map(|b| format!("{:.6}", Overlap::Iou.of(&boxes[a], &boxes[b])));
+        let cells = (0..6).map(|b| format!("{:.4}", Overlap::Iou.of(&boxes[a], &boxes[b])));
         overlaps.row(a.to_string(), cells);
     }
     let mut scores = Table::new("The scores that remain; a dash where a box is dropped", &header("box"));
-    scores.row("before", SCORES.map(|score| format!("{score:.6}")));
+    scores.row("before", SCORES.map(|score| format!("{score:.4}")));
     for (name, kind) in KINDS {
         let kept = kind.keep(&boxes, &SCORES);
         let cell = |at: usize| {
-            kept.iter().find(|one| one.index == at).map_or("–".into(), |one| format!("{:.6}", one.score))
+            kept.iter().find(|one| one.index == at).map_or("–".into(), |one| format!("{:.4}", one.score))
         };
         scores.row(name, (0..6).map(cell));
     }
@@ -211,7 +211,8 @@ fn explain(seed: u64) -> Page {
         formulas: vec![
             formula(r"\text{greedy: } s_i \leftarrow 0 \text{ if } \text{IoU}(b, b_i) > t", "greedy: s_i ← 0 where IoU(b, b_i) > t"),
             formula(r"\text{soft: } s_i \leftarrow s_i \left( 1 - \text{IoU}(b, b_i) \right) \text{ or } s_i\, e^{-\text{IoU}(b, b_i)^2 / \sigma}", "soft: s_i ← s_i (1 − IoU(b, b_i)) where that is over a threshold, or s_i e^(−IoU² / σ)"),
-            formula(r"\text{matrix: } s_i \leftarrow s_i \cdot \min_{s_j > s_i} \frac{f(\text{IoU}_{ij})}{\min_{s_k > s_j} f(\text{IoU}_{kj})}, \quad f(x) = 1 - x \text{ or } e^{-x^2 / \sigma}", "matrix: s_i ← s_i min_j f(IoU_ij) / min_k f(IoU_kj), of better j and of k better still; f(x) = 1 − x or e^(−x² / σ)"),
+            formula(r"\text{matrix: } s_i \leftarrow s_i \cdot \min_{s_j > s_i} \frac{f(\text{IoU}_{ij})}{\min_{s_k > s_j} f(\text{IoU}_{kj})}", "matrix: s_i ← s_i min_j f(IoU_ij) / min_k f(IoU_kj), of better j and of k better still"),
+            formula(r"\text{where } f(x) = 1 - x \text{ or } e^{-x^2 / \sigma}", "where f(x) = 1 − x or e^(−x² / σ)"),
         ],
         figures: vec![Figure {
             name: "steps".into(),

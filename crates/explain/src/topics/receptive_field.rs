@@ -100,8 +100,8 @@ fn explain(_seed: u64) -> Page {
     }
     let depths = [5, 10, 20, 40];
     let mut effective_table = Table::new(
-        "3x3 convolutions with equal weights, one after the other: the field, and the standard deviation of what counts in it, as measured by the gradient and as √(2n/3) says",
-        &["convolutions", "field", "measured", "√(2n/3)", "field / deviation"],
+        "3x3 convolutions with equal weights, one after the other: the field, and the standard deviation of what counts in it, as measured by the gradient and as √(2n/3) says, and the ratio of the first to the second",
+        &["convolutions", "field", "measured", "√(2n/3)", "ratio"],
     );
     let mut shares = Vec::new();
     for depth in depths {

@@ -166,7 +166,7 @@ fn explain(seed: u64) -> Page {
 
     let mut shifts = Table::new(
         "Values of variance 1 are dropped and then normalized: the variance behind the normalization in evaluation, where 1 is meant, as measured with 100,000 values and as the formula has it",
-        &["mean of the values", "keep 0.9", "formula", "keep 0.5", "formula"],
+        &["mean c", "q = 0.9", "formula", "q = 0.5", "formula"],
     );
     let by_formula = |mean: f64, keep: f64| 1.0 / ((mean * mean + 1.0) / keep - mean * mean);
     for mean in [0.0, 0.5, 1.0, 2.0] {

@@ -208,8 +208,8 @@ fn explain(seed: u64) -> Page {
         worked.row(name, [format!("{value:.7}")]);
     }
     let mut counts = Table::new(
-        "Regions of the true label maps taken for objects",
-        &["images", "number", "as many as objects", "SQ", "RQ", "PQ"],
+        "Regions of the true label maps, taken for objects: in how many images their number is right in every class, and their quality",
+        &["images", "number", "right", "SQ", "RQ", "PQ"],
     );
     for (name, one) in [("all", &all), ("with two of a class", &twins)] {
         let quality = panoptic_quality(&one.ious, one.false_positives, one.false_negatives);
