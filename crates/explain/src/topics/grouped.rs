@@ -85,7 +85,7 @@ fn explain(_seed: u64) -> Page {
     ];
     let (table, figure) = compared("3x3 convolutions of 256 channels to 256, on 14 by 14 pixels", &rows);
     let mut widths = Table::new(
-        "ResNeXt's bottlenecks of 256 channels (Table 2 of the paper): more groups make the middle wider at nearly the same cost",
+        "ResNeXt's bottlenecks of 256 channels (Table 2 of the paper), on 14 by 14 pixels: more groups make the middle wider at nearly the same cost",
         &["groups", "channels each", "channels", "parameters", "multiplications"],
     );
     for (groups, each) in [(1, 64), (2, 40), (4, 24), (8, 14), (32, 4)] {

@@ -189,7 +189,7 @@ fn explain(_seed: u64) -> Page {
             },
             Figure {
                 name: "values".into(),
-                caption: "The losses by the distance between the centres. From 12 pixels on the boxes are apart, and the IoU's loss stays 1. CIoU's line covers DIoU's: the aspects differ by little.".into(),
+                caption: "The losses by the distance between the centres. From 12 pixels on the boxes are apart, and the IoU's loss stays 1. CIoU's line covers DIoU's: what it takes for the aspects, α v, is small here.".into(),
                 picture: Picture::Chart(Box::new(chart("Losses as two boxes part", 0, &values))),
             },
             Figure {

@@ -117,7 +117,7 @@ fn explain(seed: u64) -> Page {
     Page {
         idea: [
             "A layer's values are brought to mean 0 and variance 1, so that the next layer sees them on one scale, whatever the layers before it have learned.",
-            "The kinds differ in which values share a mean and a variance (a channel of the batch, an image, a channel of an image, a group of channels); those of a batch are averaged in training, for evaluation.",
+            "The kinds differ in which values share a mean and a variance (a channel of the batch, an image, a channel of an image, a group of channels); those of a batch are averaged over the training, for evaluation.",
             "Behind it each channel has a factor γ and a summand β that are learned: with the deviation and the mean they give back what batch normalization took, so that the layer can still say what it could before.",
         ],
         formulas: vec![
