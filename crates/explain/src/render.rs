@@ -15,17 +15,22 @@ use crate::topics::Topic;
 /// Beside the style of all pages and drawings.
 const STYLE: &str = "\
 .idea { font-size: 1.08rem; max-width: 44rem; margin-top: 1rem; }
-.formula { overflow-x: auto; overflow-y: hidden; padding: .5rem 0; } math { font-size: 1.2rem; }
+.formula { overflow-x: auto; overflow-y: hidden; padding: .5rem 0; } math { font-size: 1.2rem; font-family: \"Cambria Math\", \"STIX Two Math\", \"STIX Math\", \"Latin Modern Math\", \"XITS Math\", \"Noto Sans Math\", \"DejaVu Math TeX Gyre\", math; }
 .prose { max-width: 44rem; margin: 1rem 0; } main > section > figure { margin: 1.25rem 0; }
 .said { margin: 1.5rem 0 .25rem; font-size: .875rem; max-width: 44rem; color: var(--soft); }
-.tabled { overflow-x: auto; } .tabled table { width: auto; min-width: min(100%, 20rem); }
+.tabled { overflow-x: auto; background: linear-gradient(to left, var(--paper) 50%, transparent) right / 2rem 100% no-repeat local, linear-gradient(to left, var(--line), transparent) right / .8rem 100% no-repeat; }
+.tabled table { width: auto; min-width: min(100%, 20rem); } .tabled th { overflow-wrap: break-word; }
+.tabled th:first-child { position: sticky; left: 0; background: var(--paper); padding-right: .6rem; }
 .small-ones { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(46%, 150px), 1fr)); gap: 1rem; }
 .small-ones p { margin: 0; font-size: .875rem; text-align: center; }
 .topics { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 280px), 1fr)); gap: 1rem 2rem; margin-top: 1.5rem; }
 .topics a { font-weight: 600; } .topics p { margin: .1rem 0; color: var(--soft); font-size: .9375rem; }
 a { color: var(--c1); } .places li { padding: .15rem 0; } .places code { font: .8125rem/1.5 ui-monospace, Menlo, Consolas, \"Liberation Mono\", monospace; }
 nav { font-size: .875rem; margin-bottom: 1.5rem; }
-@media (max-width: 480px) { math { font-size: 1.05rem; } }
+@media (max-width: 480px) { math { font-size: 1.05rem; } .tabled th:first-child { padding-right: .3rem; } }
+@media print { .tabled { overflow: visible; background: none; } .tabled table { font-size: 8.5pt; } .tabled th:first-child { position: static; } .topics a, .places a { color: inherit; }
+  figure:has(.small-ones) { break-inside: auto; } .small-ones > div { break-inside: avoid; } .small-ones { grid-template-columns: repeat(auto-fill, minmax(3.4cm, 1fr)); }
+  figure > div:not(.small-ones), figure > svg { max-width: 10.5cm !important; } .formula { break-inside: avoid; } .said { break-after: avoid; } }
 ";
 
 fn head() -> String {
@@ -116,7 +121,7 @@ pub fn index(topics: &[Topic]) -> String {
 fn figure(figure: &Figure) -> String {
     let caption = escape(&figure.caption);
     let picture = match &figure.picture {
-        Picture::Chart(chart) => format!("<div style=\"max-width: 640px\">{}</div>", chart.draw()),
+        Picture::Chart(chart) => format!("<div style=\"max-width: 560px\">{}</div>", chart.draw()),
         Picture::Drawing(drawing) => drawing.inline(),
         Picture::Small(list) => {
             let mut text = String::from("<div class=\"small-ones\">\n");

@@ -37,7 +37,7 @@ pub fn value(topic: &Topic, page: &Page) -> Value {
         .collect();
     json!({
         "topic": topic.name, "title": topic.title, "idea": page.idea, "formulas": page.formulas.iter().map(|one| one.latex).collect::<Vec<_>>(),
-        "tables": tables, "question": page.experiment.question, "result": page.experiment.result, "code": page.code, "tests": page.tests,
+        "tables": tables, "question": page.experiment.question, "method": page.experiment.method, "result": page.experiment.result, "code": page.code, "tests": page.tests,
         "sources": page.sources,
     })
 }

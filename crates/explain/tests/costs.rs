@@ -2,7 +2,7 @@
 
 use kiln_core::Network;
 use kiln_explain::topics::cost::Cost;
-use kiln_explain::topics::{flops, grouped, one_by_one, reduced, shared_weights, three_for_five};
+use kiln_explain::topics::{depthwise, flops, grouped, one_by_one, reduced, shared_weights, three_for_five};
 use kiln_googlenet::{GoogLeNetConfig, Version};
 use kiln_graph::Role;
 use kiln_shufflenet::{ShuffleNetV2Config, Stem, Width};
@@ -26,7 +26,14 @@ fn layers_cost_what_the_papers_say() {
         let part = grouped::grouped(groups);
         assert_eq!([part.macs, part.parameters].map(|one| one * groups as u64), [all.macs, all.parameters]);
     }
-    assert_eq!(format!("{:.4}", grouped::separable().macs as f64 / all.macs as f64), "0.1150");
+    // 1 / 256 + 1 / 9.
+    let [dense, separable] = depthwise::costs([256; 2], 3);
+    assert_eq!(format!("{:.4}", separable.macs as f64 / dense.macs as f64), "0.1150");
+    // Table 2 of ResNeXt: 256 * 64 + 9 * 64^2 + 64 * 256 without groups; 32 * (256 * 4 + 9 * 4^2 + 4 * 256) in 32.
+    assert_eq!(
+        [grouped::resnext(1, 64), grouped::resnext(32, 4)].map(|cost| cost.parameters),
+        [69_632, 70_144]
+    );
 
     // YOLOv1's layer of 256 filters of 3x3 over 7x7 places and 1024 channels.
     let [own, shared] = shared_weights::yolo();

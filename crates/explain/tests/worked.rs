@@ -6,9 +6,10 @@ use kiln_explain::topics::adam_sins::{decayed, traced, walked};
 use kiln_explain::topics::cnn_backprop::{backward, correlate, worked};
 use kiln_explain::topics::ema::{averaged, half_life};
 use kiln_explain::topics::linear_regions::{deep_regions, most_regions, straight_until};
-use kiln_explain::topics::receptive_field::{Field, Window, deviation, effective, window};
+use kiln_explain::topics::receptive_field::{chained, deviation, effective};
 use kiln_explain::topics::{ThreeLayers, WORKED};
-use kiln_nn::Activation;
+use kiln_graph::Side;
+use kiln_nn::{Activation, Conv2dConfig, dilated, padded};
 
 fn near(ours: f64, expected: f64, tolerance: f64) {
     assert!((ours - expected).abs() < tolerance, "{ours}, not {expected}");
@@ -65,31 +66,30 @@ fn a_convolution_by_hand_has_the_worked_gradients() {
     assert_eq!(dx, [[1.0, 2.0, 0.0], [3.0, 3.0, -2.0], [0.0, -3.0, -4.0]]);
 }
 
+/// A convolution of one channel.
+fn window(kernel: usize, stride: usize, padding: usize) -> Conv2dConfig {
+    Conv2dConfig::new([1, 1], [kernel; 2]).with_stride([stride; 2]).with_padding(padded(padding))
+}
+
 #[test]
 fn fields_grow_by_the_formula() {
-    let sizes = |layers: &[Window], ends: &[usize]| -> Vec<usize> {
-        ends.iter().map(|end| Field::of(&layers[..*end]).size).collect()
-    };
     // Dilations of 1, 2, 4, and on to 8, 16, 1.
-    let dilated = [1, 2, 4, 8, 16, 1].map(|dilation| Window { dilation, ..window(3, 1, dilation) });
-    assert_eq!(sizes(&dilated, &[1, 2, 3, 4, 5, 6]), [3, 7, 15, 31, 63, 65]);
+    let layers = [1, 2, 4, 8, 16, 1].map(|dilation| dilated([1, 1], dilation));
+    let sizes = [1, 2, 3, 4, 5, 6].map(|end| chained(&layers[..end]).size);
+    assert_eq!(sizes, [3.0, 7.0, 15.0, 31.0, 63.0, 65.0]);
+    // Two of 3x3 with stride 2 and padding 1: fields of 3 and 7, strides of 2 and 4.
+    let two = vec![window(3, 2, 1); 2];
+    assert_eq!(chained(&two[..1]), Side { size: 3.0, stride: 2.0, center: 0.0 });
+    assert_eq!(chained(&two), Side { size: 7.0, stride: 4.0, center: 0.0 });
+    // Inception-ResNet-v2's first and third output are centred at pixels 37 and 101: (3039 - 1) / 2 - 1482 = 37, and two strides on.
+    let field = Side { size: 3039.0, stride: 32.0, center: 37.0 };
+    assert_eq!((field.padding(), field.center + 2.0 * field.stride), (1482.0, 101.0));
     // Three of 3x3.
-    assert_eq!(sizes(&[window(3, 1, 1); 3], &[1, 2, 3]), [3, 5, 7]);
-    // Two of 3x3 with stride 2 and padding 1: fields of 3 and 7, strides of 2 and 4; the first output of both is centred at the first
-    // pixel, half a pixel from the image's edge.
-    let two = [window(3, 2, 1), window(3, 2, 1)];
-    let [one, two] = [Field::of(&two[..1]), Field::of(&two)];
-    assert_eq!([one.size, two.size, one.stride, two.stride], [3, 7, 2, 4]);
-    assert_eq!([one.centre(0), two.centre(0)].map(|pixel| pixel + 0.5), [0.5; 2]);
-    // Inception-ResNet-v2's first and third output are centred at pixels 37 and 101.
-    let field = Field { size: 3039, stride: 32, padding: 1482 };
-    assert_eq!([field.centre(0), field.centre(2)], [37.0, 101.0]);
-    // The effective field: sqrt(2 n / 3), of a field of 2 n + 1.
-    for (depth, size, expected) in [(5, 11, 1.8257), (10, 21, 2.5820), (20, 41, 3.6515), (40, 81, 5.1640)] {
-        assert_eq!(Field::of(&vec![window(3, 1, 1); depth]).size, size);
-        let effective = effective(depth);
-        assert_eq!(effective.len(), size);
-        near(deviation(&effective), expected, 5e-5);
+    let three = vec![window(3, 1, 1); 3];
+    assert_eq!([1, 2, 3].map(|end| chained(&three[..end]).size), [3.0, 5.0, 7.0]);
+    // The effective field: sqrt(2 n / 3).
+    for (depth, expected) in [(5, 1.8257), (10, 2.5820), (20, 3.6515), (40, 5.1640)] {
+        near(deviation(&effective(depth)), expected, 5e-5);
     }
 }
 
@@ -126,7 +126,8 @@ fn published_networks_see_what_is_published() {
         ("resnet_v1_200", resnet([3, 24, 36, 3]), 1763, 879),
     ];
     for (name, layers, size, padding) in rows {
-        assert_eq!(Field::of(&layers), Field { size, stride: 32, padding }, "{name}");
+        let side = chained(&layers);
+        assert_eq!([side.size, side.stride, side.padding()], [size, 32, padding].map(f64::from), "{name}");
     }
 }
 

@@ -21,7 +21,7 @@ fn explain(seed: u64) -> Page {
     let small = |activation: Activation| (activation.name().to_string(), curve(activation));
     let mut card = Table::new(
         "What is true of each, read off its formula and its numbers. Smooth: how many derivatives are continuous. Saturates: the derivative decays to \
-         zero on a side. Dies: it is zero on an interval. Explodes: it is above 1 somewhere.",
+         zero on a side. Dies: it is zero on an interval. Explodes: it is above 1 somewhere. The last five are not among the 26.",
         &[
             "function",
             "values",
@@ -70,8 +70,8 @@ fn explain(seed: u64) -> Page {
 
     let depth = 50;
     let mut carried = Table::new(
-        "After 50 layers of 64 units: how large the values are, and what is left of a gradient of length 1 at the first layer",
-        &["function", "root mean square", "gradient", "values where the slope is below 0.05"],
+        "After 50 layers of 64 units: how large the values are, what is left of a gradient of length 1 at the first layer, and at how many of the last layer's values the slope is below 0.05",
+        &["function", "root mean square", "gradient", "slope below 0.05"],
     );
     let tried = [
         Activation::Identity,
@@ -85,19 +85,21 @@ fn explain(seed: u64) -> Page {
     ];
     let found: Vec<(Activation, [f64; 3])> = tried
         .into_iter()
-        .map(|activation| (activation, through(activation, depth, &mut Draws::new(seed))))
+        .map(|activation| (activation, through(activation, 1.0, depth, &mut Draws::new(seed))))
         .collect();
-    for (activation, [size, gradient, flat]) in &found {
-        carried.row(activation.name(), [short(*size), short(*gradient), percent(*flat, 1)]);
+    let doubled = through(Activation::Relu, 2.0, depth, &mut Draws::new(seed));
+    let rows = found.iter().map(|(activation, found)| (activation.name(), found));
+    for (name, [size, gradient, flat]) in rows.chain([("ReLU, weights of variance 2/64", &doubled)]) {
+        carried.row(name, [short(*size), short(*gradient), percent(*flat, 1)]);
     }
     let of = |wanted: Activation| {
-        found.iter().find(|(one, _)| *one == wanted).map_or(f64::NAN, |(_, found)| found[1])
+        found.iter().find(|(one, _)| *one == wanted).map_or([f64::NAN; 3], |(_, found)| *found)
     };
     Page {
         idea: [
             "Without a function between them two linear layers are one, so a network puts a nonlinear one after each.",
-            "What the function's derivative is decides how a gradient gets back through it: near zero it vanishes, above one it may explode.",
-            "Each of the 26 is drawn with its derivative, and all that the table says of it was computed from its formula.",
+            "Its derivative decides how a gradient gets back through it: where that is near zero the gradient vanishes, and where it is above one the gradient may explode.",
+            "Each of the 26 is drawn with its derivative, and what the table says of it is read off its formula and its values.",
         ],
         formulas: vec![
             formula(r"a = f(z), \quad \frac{\partial L}{\partial z} = \frac{\partial L}{\partial a} f'(z)", "a = f(z),  ∂L/∂z = ∂L/∂a · f′(z)"),
@@ -110,14 +112,16 @@ fn explain(seed: u64) -> Page {
         tables: vec![card, values],
         experiment: Experiment {
             question: "What is left of a gradient after fifty layers?".into(),
-            method: "Normal numbers pass 50 layers of 64 units whose weights have variance 1/64; then a gradient of length 1 goes back.".into(),
+            method: "Normal numbers pass 50 layers of 64 units without biases, whose weights are normal with variance 1/64 (and once 2/64); then a gradient of length 1 and random direction goes back.".into(),
             result: format!(
-                "Of the gradient the sigmoid leaves {:.1e}, since its slope is at most ¼; the hyperbolic tangent leaves {:.2}, ReLU {:.1e} (half of its slopes are zero, \
-                 which weights of variance 2/64 make up for), SELU {:.2}: its two constants are made for these weights.",
-                of(Activation::Sigmoid),
-                of(Activation::Tanh),
-                of(Activation::Relu),
-                of(Activation::Selu)
+                "Of the gradient the sigmoid leaves {:.1e}, since its slope is at most ¼; the hyperbolic tangent leaves {:.2}; ReLU {:.1e}, half of its slopes being zero, \
+                 but {:.2} with weights of variance 2/64, which make up for that (He et al.). SELU, whose two constants are made so that values keep their size with these weights ({:.2} here), gives it a length of {:.2}.",
+                of(Activation::Sigmoid)[1],
+                of(Activation::Tanh)[1],
+                of(Activation::Relu)[1],
+                doubled[1],
+                of(Activation::Selu)[0],
+                of(Activation::Selu)[1]
             ),
             figures: Vec::new(),
             tables: vec![carried],
@@ -128,16 +132,20 @@ fn explain(seed: u64) -> Page {
             "crates/nn/tests/activations.rs: values_and_gradients_are_pytorchs_at_kinks_too",
             "crates/nn/tests/activations.rs: the_cards_of_the_page_are_right_where_it_is",
         ],
-        sources: vec![[
-            "D. Sheehan 2017, Visualising activation functions in neural networks",
-            "https://dashee87.github.io/deep%20learning/visualising-activation-functions-in-neural-networks/",
-        ]],
+        sources: vec![
+            [
+                "D. Sheehan 2017, Visualising activation functions in neural networks",
+                "https://dashee87.github.io/deep%20learning/visualising-activation-functions-in-neural-networks/",
+            ],
+            ["He et al. 2015, Delving deep into rectifiers", "https://arxiv.org/abs/1502.01852"],
+            ["Klambauer et al. 2017, Self-normalizing neural networks", "https://arxiv.org/abs/1706.02515"],
+        ],
     }
 }
 
-/// The root mean square of the values after so many layers, what is left of a gradient of length 1 at the first, and the share of the last layer's sums
+/// With weights of variance `gain` over the number of units: the root mean square of the values after so many layers, what is left of a gradient of length 1 at the first, and the share of the last layer's sums
 /// where the slope is below 0.05.
-fn through(activation: Activation, depth: usize, draws: &mut Draws) -> [f64; 3] {
+fn through(activation: Activation, gain: f64, depth: usize, draws: &mut Draws) -> [f64; 3] {
     const UNITS: usize = 64;
     let device = Device::flex().autodiff();
     let like = Tensor::<1>::zeros([1], (&device, DType::F64));
@@ -145,7 +153,7 @@ fn through(activation: Activation, depth: usize, draws: &mut Draws) -> [f64; 3] 
     let mut y = x.clone();
     let mut sums = y.clone();
     for _ in 0..depth {
-        sums = y.matmul(draws.normal::<2, 1>([UNITS, UNITS], &like) / (UNITS as f64).sqrt());
+        sums = y.matmul(draws.normal::<2, 1>([UNITS, UNITS], &like) * (gain / UNITS as f64).sqrt());
         y = activation.forward(sums.clone());
     }
     let size = y.clone().square().mean().sqrt().into_scalar::<f64>();

@@ -76,7 +76,7 @@ fn explain(seed: u64) -> Page {
         found.row((at + 1).to_string(), [format!("{width:.3}"), format!("{height:.3}")]);
     }
     let mut by_count = Table::new(
-        "By how many anchors there are: the mean of each box's IoU with the one that fits it best, and the share of boxes whose sides are within a factor of 4 of an anchor's",
+        "By how many anchors there are: the mean of each box's IoU with the one that fits it best, and the share of boxes within reach, both sides of which are within a factor of 4 of an anchor's (YOLOv5's measure)",
         &["anchors", "mean IoU", "within reach"],
     );
     for (anchors, count) in fitted.iter().zip(1..) {
@@ -119,9 +119,9 @@ fn explain(seed: u64) -> Page {
     }
     Page {
         idea: [
-            "A detector with anchors does not learn sizes from nothing: each of its boxes begins as one of a few sizes, and learns what to add.",
-            "YOLOv2 finds these sizes in the data set's own boxes by k-means, whose distance is 1 less the IoU of two boxes with the same corner.",
-            "With Euclid's distance large boxes would count most, as their errors are larger than those of small ones.",
+            "A detector with anchors does not learn sizes from scratch: each of its boxes begins as one of a few, and the network learns how it differs.",
+            "YOLOv2 finds these sizes in the data set's own boxes by k-means, with 1 less the IoU of two boxes that share a corner as the distance.",
+            "With Euclid's distance large boxes would count most, as their errors are larger in pixels than those of small ones.",
         ],
         formulas: vec![
             formula(r"d(b, a) = 1 - \text{IoU}(b, a)", "d(b, a) = 1 − IoU(b, a)"),
@@ -136,7 +136,7 @@ fn explain(seed: u64) -> Page {
             },
             Figure {
                 name: "counts".into(),
-                caption: "The mean IoU by the number of anchors: the first few matter most.".into(),
+                caption: "The mean IoU by the number of anchors.".into(),
                 picture: Picture::Chart(Box::new(chart)),
             },
         ],
@@ -145,7 +145,7 @@ fn explain(seed: u64) -> Page {
             question: "Do the anchors of another data set do?".into(),
             method: "YOLOv2's anchors of VOC and COCO (in 416 pixels) and Faster R-CNN's nine, three areas in three shapes (in 600 pixels), are laid on the boxes of “shapes”, all in parts of the image.".into(),
             result: format!(
-                "Five that were found here have a mean IoU of {:.3}, VOC's five {:.3}; nine that were found here {:.3}, the nine picked by hand {:.3}. On VOC, YOLOv2's paper (Table 1) has 0.610 with five found ones, 0.609 with the \
+                "Five anchors that were found here have a mean IoU of {:.3}, VOC's five {:.3}; nine that were found here {:.3}, the nine picked by hand {:.3}. On the boxes of VOC, YOLOv2's paper (Table 1) has 0.610 with five found ones, 0.609 with the \
                  nine of Faster R-CNN and 0.672 with nine found ones.",
                 rows[0].1.mean_iou,
                 rows[1].1.mean_iou,
@@ -161,8 +161,8 @@ fn explain(seed: u64) -> Page {
             "crates/data/src/anchors.rs: the_distance_is_one_less_the_iou_and_not_euclids",
         ],
         sources: vec![
-            ["Redmon and Farhadi 2016, YOLO9000: better, faster, stronger, Section 2", "https://arxiv.org/abs/1612.08242"],
-            ["Ren et al. 2015, Faster R-CNN", "https://arxiv.org/abs/1506.01497"],
+            ["Redmon and Farhadi 2017, YOLO9000: better, faster, stronger, Section 2", "https://arxiv.org/abs/1612.08242"],
+            ["Ren et al. 2015, Faster R-CNN: towards real-time object detection with region proposal networks", "https://arxiv.org/abs/1506.01497"],
         ],
     }
 }

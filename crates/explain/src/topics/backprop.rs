@@ -194,12 +194,13 @@ fn explain(seed: u64) -> Page {
     };
     Page {
         idea: [
-            "A network is a chain of functions, so the derivative of its loss by a weight is a product along the way from the weight to the loss.",
-            "Backpropagation computes these products from the loss backwards, so that each layer's part (its delta) is computed once and used by all weights before it.",
+            "A network is a chain of functions, so the derivative of its loss by a weight is a sum over the ways from the weight to the loss, each way giving the product of the derivatives along it.",
+            "Backpropagation computes them from the loss backwards, so that each layer's part (its delta) is computed once and serves all weights of the layer and all layers before it.",
             "A step of gradient descent then moves every weight against its derivative.",
         ],
         formulas: vec![
-            formula(r"h = f(W_h x + b_h), \quad o = g(W_o h + b_o)", "h = f(W_h x + b_h),  o = g(W_o h + b_o)"),
+            formula(r"z_h = W_h x + b_h, \quad h = f(z_h)", "z_h = W_h x + b_h,  h = f(z_h)"),
+            formula(r"z_o = W_o h + b_o, \quad o = g(z_o)", "z_o = W_o h + b_o,  o = g(z_o), where f and g act on each number for itself"),
             formula(r"L = \frac{1}{2} \lVert t - o \rVert^2", "L = ½ |t − o|²"),
             formula(r"\delta_o = (o - t) \odot g'(z_o)", "δ_o = (o − t) ∘ g′(z_o)"),
             formula(r"\delta_h = (W_o^\top \delta_o) \odot f'(z_h)", "δ_h = (W_oᵀ δ_o) ∘ f′(z_h)"),
@@ -208,16 +209,16 @@ fn explain(seed: u64) -> Page {
         ],
         figures: vec![Figure {
             name: "network".into(),
-            caption: "M. Mazur's example: values of the units forward (above them) and their deltas backward (below), with two sigmoid layers, fixed biases 0.35 and 0.60, and the target (0.01, 0.99).".into(),
+            caption: "M. Mazur's example, two layers of sigmoids with fixed biases of 0.35 and 0.60: above each unit its value (forward), below it its delta (backward), beside the outputs their targets t.".into(),
             picture: Picture::Drawing(diagram(&network, &passed)),
         }],
         tables: vec![forward, backward],
         experiment: Experiment {
             question: "Can it learn what a single layer cannot?".into(),
-            method: format!("Four hidden units (tanh) learn XOR of −1 and 1 with targets of ±0.9, one example a step, rate {RATE}, by the deltas above, from {STARTS} starts."),
+            method: format!("Four hidden units (tanh) learn XOR of −1 and 1 with targets of ±0.9, one example a step, rate {RATE}, by the deltas above, from {STARTS} starts. Rate, width and the size of the first weights were chosen so that it succeeds."),
             result: format!(
-                "After {EPOCHS} epochs {learned} of {STARTS} networks have all four signs right, the best with a mean loss of {:.1e}. The derivatives by hand \
-                 and by automatic differentiation of the table above differ by at most {worst:.1e}.",
+                "After {EPOCHS} epochs {learned} of {STARTS} networks have all four signs right, the best with a mean loss of {:.1e}. In the table above the derivatives by hand \
+                 and by automatic differentiation differ by at most {worst:.1e}.",
                 last.iter().copied().fold(f64::INFINITY, f64::min)
             ),
             figures: vec![Figure {

@@ -16,7 +16,7 @@ use crate::page::{Experiment, Figure, Page, Picture, Table};
 pub(super) const TOPIC: Topic = Topic {
     name: "depthwise",
     title: "Depthwise separable convolution",
-    summary: "Each channel for itself and then across them: a ninth of the cost, and what is given up for it.",
+    summary: "Each channel for itself and then across them: about a ninth of the cost, and what is given up for it.",
     explain,
 };
 
@@ -140,7 +140,8 @@ fn connections() -> Drawing {
     drawing
 }
 
-fn costs(channels: [usize; 2], kernel: usize) -> [Cost; 2] {
+/// A convolution's, and the separable one's, on a map of 14 by 14.
+pub fn costs(channels: [usize; 2], kernel: usize) -> [Cost; 2] {
     let same = padded(kernel / 2);
     let dense = Conv2dConfig::new(channels, [kernel; 2]).with_padding(same.clone()).with_bias(false);
     let separable = SeparableConv2dConfig::new(channels, [kernel; 2]).with_padding(same).with_bias(false);
@@ -153,7 +154,7 @@ fn costs(channels: [usize; 2], kernel: usize) -> [Cost; 2] {
 
 fn explain(seed: u64) -> Page {
     let mut table = Table::new(
-        "Weights and multiply-adds on a map of 14 by 14, counted from the recorded graph, and their ratio beside 1 / C + 1 / k²",
+        "Weights and multiply-adds on a map of 14 by 14, counted from the recorded graph, and their ratio beside 1 / C_out + 1 / k²",
         &["layer", "weights", "separable", "multiply-adds", "separable", "ratio", "formula"],
     );
     for (channels, kernel) in
@@ -219,12 +220,12 @@ fn explain(seed: u64) -> Page {
     Page {
         idea: [
             "A convolution does two things at once: it looks around in space, and it mixes channels.",
-            "A depthwise separable one does them one after the other: a kernel a channel (as many groups as channels), then a convolution of 1 by 1 across all.",
-            "That costs 1 / C + 1 / k² of the convolution, about a ninth for 3 by 3 weights, and says less: all outputs share one kernel of each input channel.",
+            "A depthwise separable one does them one after the other: a kernel for each channel (a grouped convolution of as many groups as channels), then a convolution of 1 by 1 across all.",
+            "That costs 1 / C_out + 1 / k² of the convolution, little more than a ninth for kernels of 3 by 3, and can say less: all outputs share one kernel of each input channel.",
         ],
         formulas: vec![
             formula(r"y_o = \sum_i P_{o,i} \left( D_i * x_i \right)", "y_o = Σ_i P_oi (D_i * x_i)"),
-            formula(r"\frac{k^2 C_{in} + C_{in} C_{out}}{k^2 C_{in} C_{out}} = \frac{1}{C_{out}} + \frac{1}{k^2}", "(k² C_in + C_in C_out) / (k² C_in C_out) = 1 / C_out + 1 / k²"),
+            formula(r"\frac{k^2 C_{\text{in}} + C_{\text{in}} C_{\text{out}}}{k^2 C_{\text{in}} C_{\text{out}}} = \frac{1}{C_{\text{out}}} + \frac{1}{k^2}", "(k² C_in + C_in C_out) / (k² C_in C_out) = 1 / C_out + 1 / k²"),
         ],
         figures: vec![
             Figure {
@@ -241,9 +242,9 @@ fn explain(seed: u64) -> Page {
         tables: vec![table],
         experiment: Experiment {
             question: "What is given up?".into(),
-            method: format!("A convolution of {INPUT} to {OUTPUT} channels (1,728 weights) is replaced by the separable one that is nearest to it, found from its weights (the best approximation of a lower rank, channel by channel), with one to nine maps a channel. Both are run on noise."),
+            method: format!("A convolution of {INPUT} to {OUTPUT} channels ({} weights) is replaced by the separable one that is nearest to it, found from its weights (the best approximation of a lower rank, channel by channel), with one to nine maps a channel. Both are run on noise. Its kernels are of two extreme kinds: random ones, and edges of all directions, each of a strength of its own.", grouped((INPUT * OUTPUT * AREA) as u64)),
             result: format!(
-                "Random kernels have nothing in common, so that one map a channel misses {:.0} % of the result, and only nine maps give all of it, at more weights than the convolution has. Edges of all directions are mixtures of two: two maps a channel \
+                "Random kernels have nothing in common: with one map a channel the result is off by {:.0} %, and only nine maps give all of it, at more weights than the convolution has. Edges of all directions are mixtures of two: two maps a channel \
                  give them all (off by {:.0e}), at {} weights. So a separable layer is as good as the kernels of a channel are alike.",
                 100.0 * found[0][0][1],
                 found[1][1][1],
@@ -256,14 +257,14 @@ fn explain(seed: u64) -> Page {
             }],
             tables: vec![distances],
         },
-        code: vec!["crates/nn/src/conv/separable.rs: SeparableConv2d", "crates/kernels/src/conv/depthwise.rs: the kernel"],
+        code: vec!["crates/nn/src/conv/separable.rs: SeparableConv2d", "crates/kernels/src/conv/depthwise.rs: forward"],
         tests: vec![
             "crates/nn/tests/convolutions.rs: depthwise_and_pointwise_cost_one_part_in_channels_and_one_in_the_kernel",
             "crates/explain/tests/fields.rs: a_separable_layer_of_full_rank_is_the_convolution",
         ],
         sources: vec![
             ["Chollet 2017, Xception: deep learning with depthwise separable convolutions", "https://arxiv.org/abs/1610.02357"],
-            ["Howard et al. 2017, MobileNets", "https://arxiv.org/abs/1704.04861"],
+            ["Howard et al. 2017, MobileNets: efficient convolutional neural networks for mobile vision applications", "https://arxiv.org/abs/1704.04861"],
         ],
     }
 }

@@ -15,7 +15,7 @@ use crate::page::{Experiment, Figure, Page, Picture, Table};
 pub(super) const TOPIC: Topic = Topic {
     name: "dilated",
     title: "Dilated convolution",
-    summary: "A kernel whose weights stand apart sees farther at the same cost, and equal rates leave holes: gridding.",
+    summary: "A kernel whose weights stand apart sees farther at the same cost, and some rates leave holes: gridding.",
     explain,
 };
 
@@ -73,6 +73,7 @@ fn explain(seed: u64) -> Page {
         let PaddingConfig2d::Explicit(padding, ..) = padding else { unreachable!("padded explicitly") };
         kernels.row(rate.to_string(), [(rate * 2 + 1).to_string(), padding.to_string()]);
     }
+    let (side, seen) = field(RATES[1]);
     let small = |rates: &[usize]| {
         let mut drawing =
             Drawing::new(format!("What layers of rates {} see", named(rates)), [190.0, 190.0]).at_most(220.0);
@@ -132,9 +133,9 @@ fn explain(seed: u64) -> Page {
     }
     Page {
         idea: [
-            "A dilated convolution leaves pixels out between those that its weights meet, so that the same nine weights see farther, and the map keeps its size.",
+            "A dilated convolution leaves pixels out between those that its weights meet, so that the same nine weights see farther without a stride that makes the map smaller.",
             "With rates that double from layer to layer the field grows exponentially with depth, at a cost that grows linearly.",
-            "With equal rates, or rates with a common factor, neighbouring outputs look at different pixels and never at each other's: the map falls apart into grids.",
+            "Where all rates have a common factor above 1, neighbouring outputs look at different pixels and never at each other's: the map falls apart into grids.",
         ],
         formulas: vec![
             formula(r"y_{i,j} = \sum_{u,v} w_{u,v}\, x_{i + r u,\, j + r v}", "y_ij = Σ w_uv x_(i + r u, j + r v)"),
@@ -143,16 +144,16 @@ fn explain(seed: u64) -> Page {
         ],
         figures: vec![Figure {
             name: "fields".into(),
-            caption: "What the output in the middle sees of 19 by 19 pixels through three layers, the fuller the more paths lead there. With rates 2, 2, 2 seven tenths of the field are not seen.".into(),
+            caption: format!("What the output in the middle sees of 19 by 19 pixels through three layers, the fuller the more paths lead there. With rates 2, 2, 2 it sees {seen} of the {} pixels of its field.", side * side),
             picture: Picture::Small(RATES[..4].iter().map(|rates| small(rates)).collect()),
         }],
         tables: vec![fields, kernels],
         experiment: Experiment {
-            question: "What do equal rates do to fine detail?".into(),
-            method: "A chessboard of single pixels is laid over an image of “shapes”, and three layers, each a mean over nine pixels, should smooth it away.".into(),
+            question: "What do such rates do to fine detail?".into(),
+            method: "A chessboard of single pixels is laid over an image of “shapes”, and three layers, each a mean over nine pixels, should smooth it away. The chessboard is the worst case for even rates.".into(),
             result: format!(
-                "Rates 1, 1, 1 leave {:.4} of its height, rates 1, 2, 5 {:.4}. With rates 2, 2, 2 all of it passes ({:.4}): a mean over every second pixel meets squares of one colour alone. An odd rate leaves a ninth of \
-                 it, an even one everything. Rates such as 1, 2, 5, whose fields have no holes, are what Wang et al. call hybrid dilated convolution.",
+                "Rates 1, 1, 1 leave {:.4} of its height, rates 1, 2, 5 {:.4}. With rates 2, 2, 2 all of it passes ({:.4}): a mean over every second pixel meets squares of one colour alone. Each layer of an odd rate leaves a ninth of \
+                 it, each of an even one everything. Rates such as 1, 2, 5, whose fields have no holes, are what Wang et al. call hybrid dilated convolution.",
                 heights[0], heights[2], heights[1]
             ),
             figures: vec![Figure {
@@ -162,7 +163,7 @@ fn explain(seed: u64) -> Page {
             }],
             tables: vec![left],
         },
-        code: vec!["crates/nn/src/conv/mod.rs: dilated", "crates/models/deeplab/src/aspp.rs: DeepLab's parallel rates"],
+        code: vec!["crates/nn/src/conv/mod.rs: dilated", "crates/models/deeplab/src/aspp.rs: Aspp"],
         tests: vec![
             "crates/nn/tests/convolutions.rs: dilation_is_a_kernel_with_zeros_between",
             "crates/explain/tests/fields.rs: dilated_layers_have_the_worked_fields",
@@ -170,7 +171,7 @@ fn explain(seed: u64) -> Page {
         sources: vec![
             ["Yu and Koltun 2016, Multi-scale context aggregation by dilated convolutions", "https://arxiv.org/abs/1511.07122"],
             ["Wang et al. 2018, Understanding convolution for semantic segmentation", "https://arxiv.org/abs/1702.08502"],
-            ["Chen et al. 2017, DeepLab", "https://arxiv.org/abs/1606.00915"],
+            ["Chen et al. 2017, DeepLab: semantic image segmentation with deep convolutional nets, atrous convolution, and fully connected CRFs", "https://arxiv.org/abs/1606.00915"],
         ],
     }
 }

@@ -5,7 +5,7 @@ use burn::tensor::DType;
 use kiln_nn::*;
 use kiln_page::text::percent;
 
-use super::values::flat;
+use super::values::{flat, minus};
 use super::{Topic, formula};
 use crate::draw::Drawing;
 use crate::page::{Experiment, Figure, Page, Picture, Table};
@@ -53,7 +53,7 @@ fn explain(seed: u64) -> Page {
         (name.to_string(), drawing)
     };
     let mut table = Table::new(
-        "The factors that 200 000 values are multiplied by, at a probability of 0.3: their mean, variance, and how many are zero",
+        "The factors that 200,000 values (500 samples of 4 channels of 10 by 10) are multiplied by, at a probability of 0.3: their mean, variance, and how many are zero. DropPath draws one factor a sample and spatial dropout one a channel, so that theirs scatter more; blocks of DropBlock that overlap leave fewer zeros than 30 %",
         &["kind", "mean", "variance", "zeros"],
     );
     for (name, kind) in KINDS.into_iter().take(5) {
@@ -66,7 +66,7 @@ fn explain(seed: u64) -> Page {
         table.row(name, [format!("{mean:.4}"), format!("{variance:.4}"), percent(zeros, 1)]);
     }
     let mut chances = Table::new(
-        "Max-pooling dropout of the window {1, 2, 5, 6} at a probability of 0.5: how probable each result is. In evaluation their mean is given",
+        "Max-pooling dropout of the window {1, 2, 5, 6} at a probability of 0.5: how probable each result is in training. In evaluation it gives their mean",
         &["result", "probability"],
     );
     let pool = MaxPoolDropout2dConfig::new(0.5, [2, 2]).init();
@@ -85,12 +85,12 @@ fn explain(seed: u64) -> Page {
     );
     for (place, [mean, spread]) in [("x = 0, among the data", inside), ("x = 6, far from the data", outside)]
     {
-        doubts.row(place, [format!("{mean:.3}"), format!("{spread:.3}")]);
+        doubts.row(place, [minus(format!("{mean:.3}")), format!("{spread:.3}")]);
     }
     Page {
         idea: [
             "In training, dropout multiplies values by random factors of mean one, most simply by zero or by one over the probability of staying.",
-            "No unit can then rely on another to be there, and a network of many thinned ones is trained at once; in evaluation nothing is dropped.",
+            "No unit can then rely on another to be there, and it is as if many thinned networks that share their weights learned at once; in evaluation nothing is dropped.",
             "What is dropped together differs: single values, channels, blocks, whole branches, weights, or what a pool would pick.",
         ],
         formulas: vec![
@@ -99,19 +99,19 @@ fn explain(seed: u64) -> Page {
         ],
         figures: vec![Figure {
             name: "masks".into(),
-            caption: "The factors of four samples (a row each) of four channels (a column each), the fuller the larger; zero is left blank. Max-drop shows \
-                      the largest of each channel, here of equal ones the first, gone."
+            caption: "The factors of four samples (a row each) of four channels (a column each) at a probability of 0.3 (max-drop: 0.9), drawn again if all of them are alike; the fuller the larger; zero is left blank. Max-drop \
+                      drops the largest value of a channel, here the first of equal ones."
                 .into(),
             picture: Picture::Small(KINDS.into_iter().map(small).collect()),
         }],
         tables: vec![table, chances],
         experiment: Experiment {
             question: "Does a network that drops know what it does not know?".into(),
-            method: "A network of one hidden layer of 64 units with dropout of 0.1 learns a sine from 40 points between −3 and 3; then 200 passes, all of them with dropout, \
-                     are made (Monte-Carlo dropout)."
+            method: "A network of one hidden layer of 64 units with dropout of 0.1 learns a sine from 40 points between −3 and 3; then 200 passes are made, all of them with dropout \
+                     (Monte-Carlo dropout). Width, probability and the two places were chosen so that the difference is plain."
                 .into(),
             result: format!(
-                "Far from the data the passes spread {:.1} times as much as among them: the spread is a sign of doubt, though no measure of it that is sure.",
+                "Far from the data the passes spread {:.1} times as much as among them. The spread is a sign of doubt, but no sure measure of it.",
                 outside[1] / inside[1]
             ),
             figures: Vec::new(),
@@ -125,8 +125,9 @@ fn explain(seed: u64) -> Page {
         ],
         sources: vec![
             ["Srivastava et al. 2014, Dropout: a simple way to prevent neural networks from overfitting", "https://jmlr.org/papers/v15/srivastava14a.html"],
-            ["Ghiasi et al. 2018, DropBlock", "https://arxiv.org/abs/1810.12890"],
-            ["Gal and Ghahramani 2016, Dropout as a Bayesian approximation", "https://arxiv.org/abs/1506.02142"],
+            ["Wu and Gu 2015, Towards dropout training for convolutional neural networks", "https://arxiv.org/abs/1512.00242"],
+            ["Ghiasi et al. 2018, DropBlock: a regularization method for convolutional networks", "https://arxiv.org/abs/1810.12890"],
+            ["Gal and Ghahramani 2016, Dropout as a Bayesian approximation: representing model uncertainty in deep learning", "https://arxiv.org/abs/1506.02142"],
         ],
     }
 }

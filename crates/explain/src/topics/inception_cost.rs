@@ -164,18 +164,18 @@ fn explain(_seed: u64) -> Page {
     let all = Cost::of(|device| network.init(device), [3, 224, 224], Network::forward).macs;
     Page {
         idea: [
-            "An inception module looks at its input in four ways at once, with 1 by 1, 3 by 3 and 5 by 5 weights and with a pool, and lays what they find side by side.",
-            "Weights of 5 by 5 over hundreds of channels are too dear, so that a convolution of 1 by 1 first brings the channels down to a few.",
-            "Behind the pool one of 1 by 1 does the same, as otherwise each module would pass its whole input on and be wider than the one before.",
+            "An inception module looks at its input in four ways at once, with kernels of 1 by 1, 3 by 3 and 5 by 5 and with a pool, and lays what they find side by side as channels.",
+            "Kernels of 5 by 5 over hundreds of channels cost too much, so a convolution of 1 by 1 first brings the channels down to a few.",
+            "Another one behind the pool does the same, as otherwise each module would pass its whole input on and be wider than the one before.",
         ],
         formulas: vec![
-            formula(r"\text{direct: } h w \, k^2 C_{in} C_{out}", "direct: h w k² C_in C_out"),
-            formula(r"\text{reduced to } r\text{: } h w \, r \left( C_{in} + k^2 C_{out} \right)", "reduced to r: h w r (C_in + k² C_out)"),
+            formula(r"\text{direct: } h w \, k^2 C_{\text{in}} C_{\text{out}}", "direct: h w k² C_in C_out"),
+            formula(r"\text{reduced to } r \text{ channels: } h w \, r \left( C_{\text{in}} + k^2 C_{\text{out}} \right)", "reduced to r channels: h w r (C_in + k² C_out)"),
         ],
         figures: vec![
             Figure {
                 name: "modules".into(),
-                caption: "A module as in Figure 2a and as in Figure 2b of the paper; the reductions in orange.".into(),
+                caption: "A module without and with reductions, as in Figures 2a and 2b of the paper; the reductions before kernels in orange.".into(),
                 picture: Picture::Drawing(modules()),
             },
             Figure {
@@ -187,9 +187,9 @@ fn explain(_seed: u64) -> Page {
         tables: vec![worked, table],
         experiment: Experiment {
             question: "How narrow does it pay to be?".into(),
-            method: "The channels between the two convolutions are varied.".into(),
+            method: "The convolution of 5 by 5 of the first table gets one of 1 by 1 before it, with more and more channels between the two; multiply-adds are counted on the recorded graph.".into(),
             result: format!(
-                "Through 16 channels, as in module 3a, it costs {:.2} times less. It pays up to {} channels: r must be less than k² C_in C_out / (C_in + k² C_out). All nine modules together cost {:.0} million multiply-adds, {:.0} without reductions, {:.0} in \
+                "Through 16 channels, as in module 3a, the way costs {:.2} times less than the direct one. It pays up to {} channels: r must be less than k² C_in C_out / (C_in + k² C_out). All nine modules together cost {:.0} million multiply-adds, {:.0} without reductions, {:.0} in \
                  a chain that keeps what its pools give; the whole network of the paper, counted from its graph, {:.1}.",
                 direct as f64 / (one + five) as f64,
                 25 * 192 * 32 / (192 + 25 * 32),

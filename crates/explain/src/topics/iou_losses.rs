@@ -148,7 +148,7 @@ fn explain(_seed: u64) -> Page {
 
     let descents = KINDS.map(|(_, overlap)| descended(overlap));
     let mut ends = Table::new(
-        "When the boxes meet and how large the guess is then (it begins with 0.98); its IoU with the truth after so many steps",
+        "When the boxes meet and how large the guess is then; its IoU with the truth after so many steps",
         &["loss", "meet at step", "area then", "IoU after 100", "200", "300", "600"],
     );
     let mut met = Vec::new();
@@ -162,12 +162,18 @@ fn explain(_seed: u64) -> Page {
         ends.row(*name, meeting.clone().into_iter().chain(cells));
         met.push(meeting);
     }
+    let swing = |kind: usize| {
+        let ious = || descents[kind].0[STEPS - 9..].iter().map(|point| point[1]);
+        format!("{:.2} to {:.2}", ious().fold(1.0, f64::min), ious().fold(0.0, f64::max))
+    };
+    let [x1, y1, x2, y2] = descents[0].1[0];
+    let first = (x2 - x1) * (y2 - y1);
     let lines: Vec<Vec<[f64; 2]>> = descents.iter().map(|(ious, _)| ious.clone()).collect();
     Page {
         idea: [
-            "The overlap that detectors are scored by can be learned directly: a loss of 1 less the intersection over union, whatever the boxes' size.",
-            "Of boxes apart the IoU is 0 wherever they are, so that its gradient is 0 too and nothing is learned; GIoU, DIoU and CIoU add what still differs.",
-            "GIoU counts the empty part of the smallest box around both, DIoU the distance of the centres, CIoU also the difference in aspect.",
+            "The overlap that detectors are scored by can be learned directly: a loss of 1 less the intersection over union, which does not depend on the scale of the boxes.",
+            "Of boxes apart the IoU is 0 wherever they are, so that its gradient is 0 too and nothing is learned; GIoU, DIoU and CIoU take away something that still tells near from far.",
+            "GIoU takes the empty part of the smallest box C around both, DIoU the distance ρ of the centres over the diagonal c of C (both squared), CIoU also the difference v in aspect.",
         ],
         formulas: vec![
             formula(r"\text{IoU} = \frac{|A \cap B|}{|A \cup B|}, \quad \text{GIoU} = \text{IoU} - \frac{|C \setminus (A \cup B)|}{|C|}", "IoU = |A ∩ B| / |A ∪ B|,  GIoU = IoU − |C \\ (A ∪ B)| / |C|"),
@@ -183,23 +189,31 @@ fn explain(_seed: u64) -> Page {
             },
             Figure {
                 name: "values".into(),
-                caption: "The losses by the distance between the centres. From 12 pixels on the boxes are apart, and the IoU's loss stays 1. CIoU's line covers DIoU's: the aspects differ by little.".into(),
+                caption: "The losses by the distance between the centres. From 12 pixels on the boxes are apart, and the IoU's loss stays 1. CIoU's line covers DIoU's: what it takes for the aspects, α v, is small here.".into(),
                 picture: Picture::Chart(Box::new(chart("Losses as two boxes part", 0, &values))),
             },
             Figure {
                 name: "gradients".into(),
-                caption: "By how much each loss grows when the guess is moved a pixel farther: where a line is at 0, the box is not moved back.".into(),
+                caption: "How fast each loss grows when the guess is moved farther, by pixels: where a line is at 0, the box is not moved back. CIoU's line covers DIoU's here, too.".into(),
                 picture: Picture::Chart(Box::new(chart("Gradients as two boxes part", 0, &slopes))),
             },
         ],
         tables: vec![worked, table],
         experiment: Experiment {
             question: "Which loss brings a box home from afar?".into(),
-            method: "The truth is [0, 0, 1, 1], the guess [2, 1, 3.4, 1.7]. All four edges of the guess follow the gradient, 200 steps with a rate of 0.1 and 400 with a tenth of it. (α is a constant for the gradient, as CIoU's authors have it.)".into(),
+            method: "The truth is [0, 0, 1, 1], the guess [2, 1, 3.4, 1.7]. All four edges of the guess follow the gradient, 200 steps with a rate of 0.1 and 400 with a tenth of it. (α is a constant for the gradient, as in the code of CIoU's authors.) Start and rates were chosen so that all three arrive: from farther away they need more steps, and which is nearest in the end differs from start to start.".into(),
             result: format!(
-                "With IoU alone nothing moves. With GIoU the boxes meet at step {}, the guess having grown from 0.98 to {}: whatever fills the box around both lowers the loss. With DIoU they meet at \
-                 step {} and a size of {}, with CIoU at step {} and {}.",
-                met[1][0], met[1][1], met[2][0], met[2][1], met[3][0], met[3][1]
+                "With IoU alone nothing moves. With GIoU the boxes meet at step {}, the guess having grown from {first:.2} to {}: whatever fills the box around both lowers the loss. With DIoU they meet at \
+                 step {} and an area of {}, with CIoU at step {} and {}. At the end all swing about the truth, by the size of the steps: over the last ten steps the IoU is {} with GIoU, {} with DIoU and {} with CIoU.",
+                met[1][0],
+                met[1][1],
+                met[2][0],
+                met[2][1],
+                met[3][0],
+                met[3][1],
+                swing(1),
+                swing(2),
+                swing(3)
             ),
             figures: vec![Figure {
                 name: "descents".into(),
@@ -215,7 +229,8 @@ fn explain(_seed: u64) -> Page {
             "crates/explain/tests/boxes.rs: ciou_has_the_worked_aspects",
         ],
         sources: vec![
-            ["Rezatofighi et al. 2019, Generalized intersection over union", "https://arxiv.org/abs/1902.09630"],
+            ["Yu et al. 2016, UnitBox: an advanced object detection network (the loss by IoU alone, as −log IoU)", "https://arxiv.org/abs/1608.01471"],
+            ["Rezatofighi et al. 2019, Generalized intersection over union: a metric and a loss for bounding box regression", "https://arxiv.org/abs/1902.09630"],
             ["Zheng et al. 2020, Distance-IoU loss: faster and better learning for bounding box regression", "https://arxiv.org/abs/1911.08287"],
         ],
     }

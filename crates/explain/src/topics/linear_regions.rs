@@ -11,7 +11,7 @@ use crate::page::{Experiment, Figure, Page, Picture, Table};
 pub(super) const TOPIC: Topic = Topic {
     name: "linear-regions",
     title: "Linear regions",
-    summary: "Into how many pieces ReLUs cut the plane, and where smooth activations are nearly straight.",
+    summary: "Into how many pieces ReLUs cut the plane, and where activations without a kink are nearly straight.",
     explain,
 };
 
@@ -81,7 +81,7 @@ fn lines(units: usize, draws: &mut Draws) -> Vec<[f64; 3]> {
 fn explain(seed: u64) -> Page {
     let mut draws = Draws::new(seed);
     let mut table = Table::new(
-        "One layer of n ReLUs over the plane: the most regions there can be (those of the whole plane), and the most of ten random layers within a square",
+        "One layer of n ReLUs over the plane: the most regions that there can be (of the whole plane), and the most that one of ten random layers has within a square",
         &["units", "1 + n + n(n−1)/2", "found"],
     );
     let mut found_of = Vec::new();
@@ -111,7 +111,7 @@ fn explain(seed: u64) -> Page {
         (format!("{units} units, {count} regions seen"), drawing)
     };
     let mut zones = Table::new(
-        "How far from 0 a smooth function stays within 0.01 of its tangent, and the share of normal numbers (mean 0, variance 1) that falls there",
+        "How far from 0 a function without a kink stays within 0.01 of its tangent, and the share of normal numbers (mean 0, variance 1) that falls there",
         &["function", "straight until", "share"],
     );
     for activation in [
@@ -132,8 +132,8 @@ fn explain(seed: u64) -> Page {
     Page {
         idea: [
             "A ReLU is linear on each side of its kink, so a layer of them is linear in every region that their kinks, lines in the plane, do not cross.",
-            "The more regions, the more a network can bend: one layer has at most as many as lines cut the plane into, and layers behind each other multiply.",
-            "Sigmoids have no kinks, but near 0 they are almost straight; batch normalization moves inputs there, and its factor and summand let a network leave.",
+            "The more regions, the more a network can bend: one layer has at most as many as its lines cut the plane into, and layers behind each other can multiply them.",
+            "Sigmoids have no kinks but are almost straight near 0; batch normalization brings inputs there, and its factor and summand let a network leave.",
         ],
         formulas: vec![
             formula(r"N \le \sum_{j=0}^{d} \binom{n}{j}", "N ≤ Σ_(j=0..d) C(n, j)"),
@@ -150,10 +150,10 @@ fn explain(seed: u64) -> Page {
         tables: vec![table, zones],
         experiment: Experiment {
             question: "Do random layers reach the bound?".into(),
-            method: "Ten layers of each width, their lines drawn through a square; patterns of units that are on are counted at 300 by 300 points.".into(),
+            method: "Ten layers of each width, whose lines pass a square from −1 to 1 at most half a unit from its middle; the patterns of units that are on are counted at 300 by 300 points.".into(),
             result: format!(
-                "{} lines cut the plane into at most {} regions, of which {} were found within the square; lines that cross outside of it have regions there. Two layers of two units \
-                 over one dimension can have {} regions, one of four has {}.",
+                "{} lines cut the plane into at most {} regions, of which at most {} were found within the square: lines that cross outside of it have regions there, and very small ones fall between the points. By the bounds above, two layers of two units \
+                 over one dimension can have {} regions, one layer of four at most {}.",
                 last.0,
                 most_regions(last.0 as u64, 2),
                 last.1,
@@ -165,6 +165,9 @@ fn explain(seed: u64) -> Page {
         },
         code: vec!["crates/explain/src/topics/linear_regions.rs: most_regions, deep_regions, straight_until"],
         tests: vec!["crates/explain/tests/worked.rs: regions_are_as_many_as_the_theorems_say"],
-        sources: vec![["Montúfar et al. 2014, On the number of linear regions of deep neural networks", "https://arxiv.org/abs/1402.1869"]],
+        sources: vec![
+            ["Montúfar et al. 2014, On the number of linear regions of deep neural networks", "https://arxiv.org/abs/1402.1869"],
+            ["Pascanu et al. 2014, On the number of response regions of deep feed forward networks with piece-wise linear activations", "https://arxiv.org/abs/1312.6098"],
+        ],
     }
 }

@@ -136,15 +136,15 @@ fn explain(seed: u64) -> Page {
     };
     let mut overlaps = Table::new("The IoU of the six boxes", &header("box"));
     for a in 0..6 {
-        let cells = (0..6).map(|b| format!("{:.6}", Overlap::Iou.of(&boxes[a], &boxes[b])));
+        let cells = (0..6).map(|b| format!("{:.4}", Overlap::Iou.of(&boxes[a], &boxes[b])));
         overlaps.row(a.to_string(), cells);
     }
     let mut scores = Table::new("The scores that remain; a dash where a box is dropped", &header("box"));
-    scores.row("before", SCORES.map(|score| format!("{score:.6}")));
+    scores.row("before", SCORES.map(|score| format!("{score:.4}")));
     for (name, kind) in KINDS {
         let kept = kind.keep(&boxes, &SCORES);
         let cell = |at: usize| {
-            kept.iter().find(|one| one.index == at).map_or("–".into(), |one| format!("{:.6}", one.score))
+            kept.iter().find(|one| one.index == at).map_or("–".into(), |one| format!("{:.4}", one.score))
         };
         scores.row(name, (0..6).map(cell));
     }
@@ -154,7 +154,11 @@ fn explain(seed: u64) -> Page {
     for count in 1..=steps.len() {
         let (best, dropped) = &steps[count - 1];
         small.push((
-            format!("step {count}: {best} stays, {} go", list(dropped)).replace("4 go", "4 goes"),
+            format!(
+                "step {count}: {best} stays, {} {}",
+                list(dropped),
+                if dropped.len() == 1 { "goes" } else { "go" }
+            ),
             picture(&steps[..count]),
         ));
     }
@@ -200,14 +204,15 @@ fn explain(seed: u64) -> Page {
     };
     Page {
         idea: [
-            "A detector says the same object many times, with boxes that hardly differ, and each but one of them would count as wrong.",
+            "A detector finds the same object many times, with boxes that hardly differ, and all but one of them would count as wrong.",
             "Greedy suppression keeps the box with the highest score, drops all that overlap it more than a threshold, and goes on with the rest.",
-            "A second object close by is dropped too, so that other kinds lower scores instead of dropping boxes, or ask whether the centres lie apart.",
+            "A second object close by can be dropped with the first; so other kinds lower scores instead of dropping boxes, or ask also how far the centres lie apart.",
         ],
         formulas: vec![
             formula(r"\text{greedy: } s_i \leftarrow 0 \text{ if } \text{IoU}(b, b_i) > t", "greedy: s_i ← 0 where IoU(b, b_i) > t"),
             formula(r"\text{soft: } s_i \leftarrow s_i \left( 1 - \text{IoU}(b, b_i) \right) \text{ or } s_i\, e^{-\text{IoU}(b, b_i)^2 / \sigma}", "soft: s_i ← s_i (1 − IoU(b, b_i)) where that is over a threshold, or s_i e^(−IoU² / σ)"),
             formula(r"\text{matrix: } s_i \leftarrow s_i \cdot \min_{s_j > s_i} \frac{f(\text{IoU}_{ij})}{\min_{s_k > s_j} f(\text{IoU}_{kj})}", "matrix: s_i ← s_i min_j f(IoU_ij) / min_k f(IoU_kj), of better j and of k better still"),
+            formula(r"\text{where } f(x) = 1 - x \text{ or } e^{-x^2 / \sigma}", "where f(x) = 1 − x or e^(−x² / σ)"),
         ],
         figures: vec![Figure {
             name: "steps".into(),
@@ -217,10 +222,10 @@ fn explain(seed: u64) -> Page {
         tables: vec![overlaps, scores],
         experiment: Experiment {
             question: "Which kind finds two objects that overlap?".into(),
-            method: format!("Two squares of {OBJECT} pixels, {GUESSES} guesses around each whose edges are off by 6 pixels (standard deviation), scored by their IoU with the object and a little chance, {SCENES} scenes for each overlap."),
+            method: format!("Two squares of {OBJECT} pixels, {GUESSES} guesses around each whose edges are off by 6 pixels (standard deviation), scored by their IoU with the object and a little chance, {SCENES} scenes for each overlap. A detector's scores tell less of how good a box is."),
             result: format!(
-                "Of two objects whose IoU is 0.6, greedy suppression reaches {:.3} with a threshold of 0.3, as the second one goes with the first, {:.3} with 0.5 and {:.3} with 0.7; soft suppression {:.3} and the \
-                 matrix {:.3}. Without any it is {:.3}: all boxes but one of each object are wrong. Soft kinds leave all boxes in the list, where those that say nothing new come last and cost little.",
+                "Of two objects whose IoU is 0.6, greedy suppression reaches {:.3} with a threshold of 0.3, as the second one goes with the first, {:.3} with 0.5 and {:.3} with 0.7; soft suppression reaches {:.3} and the \
+                 matrix {:.3}. Without any it is {:.3}: all boxes but one of each object count as wrong. Soft kinds leave nearly all boxes in the list, but those that say nothing new come last, where average precision hardly minds them.",
                 of(1),
                 of(2),
                 of(3),
@@ -243,8 +248,8 @@ fn explain(seed: u64) -> Page {
         ],
         sources: vec![
             ["Bodla et al. 2017, Soft-NMS: improving object detection with one line of code", "https://arxiv.org/abs/1704.04503"],
-            ["Zheng et al. 2020, Distance-IoU loss: faster and better learning for bounding box regression, Section 3.4", "https://arxiv.org/abs/1911.08287"],
-            ["Wang et al. 2020, SOLOv2: dynamic and fast instance segmentation", "https://arxiv.org/abs/2003.10152"],
+            ["Zheng et al. 2020, Distance-IoU loss: faster and better learning for bounding box regression (suppression by DIoU)", "https://arxiv.org/abs/1911.08287"],
+            ["Wang et al. 2020, SOLOv2: dynamic and fast instance segmentation (suppression by a matrix)", "https://arxiv.org/abs/2003.10152"],
         ],
     }
 }

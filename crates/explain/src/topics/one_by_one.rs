@@ -52,8 +52,8 @@ fn explain(seed: u64) -> Page {
     Page {
         idea: [
             "A 1x1 convolution looks at one pixel at a time and mixes its channels: it is a linear layer, the same one for every pixel.",
-            "It makes many channels few before a costly kernel and few many after it, joins what grouped layers keep apart, and is a place for one more activation.",
-            "And it turns the fully connected layers of a classifier into layers that take images of any size.",
+            "It makes few channels of many before a costly kernel and many of few behind it, joins what grouped layers keep apart, and is a place for one more activation.",
+            "And the fully connected layers of a classifier are convolutions too, all but the first of them 1x1, and so take images of any size.",
         ],
         formulas: vec![
             formula(r"y_{:,i,j} = W x_{:,i,j} + b", "y[:, i, j] = W x[:, i, j] + b"),
@@ -63,9 +63,9 @@ fn explain(seed: u64) -> Page {
         tables: vec![table],
         experiment: Experiment {
             question: "Is it a linear layer?".into(),
-            method: "A 1x1 convolution, and a linear layer with the same weights that is given every pixel's channels.".into(),
+            method: "The same random images pass a 1x1 convolution and a linear layer that has the same weights and is given the channels of every pixel.".into(),
             result: format!(
-                "The largest distance between the two is {}. The way over 16 channels takes {:.2} times fewer multiplications.",
+                "The largest distance between the two is {}. In the table above, the way through 16 channels takes {:.2} times fewer multiplications than the direct one.",
                 distance(apart),
                 direct.macs as f64 / reduced.macs as f64
             ),
@@ -80,6 +80,7 @@ fn explain(seed: u64) -> Page {
         sources: vec![
             ["Lin et al. 2014, Network in network", "https://arxiv.org/abs/1312.4400"],
             ["Szegedy et al. 2015, Going deeper with convolutions", "https://arxiv.org/abs/1409.4842"],
+            ["Long et al. 2015, Fully convolutional networks for semantic segmentation", "https://arxiv.org/abs/1411.4038"],
         ],
     }
 }

@@ -35,6 +35,8 @@ pub(super) const POOLS: [Pool; 9] = [
     ("log-sum-exp, r = 1", |x| window(Reduce::LogSumExp { r: 1.0 }).forward(x)),
 ];
 
+/// Of the experiment.
+const MAPS: usize = 64;
 /// The window of the table.
 const WINDOW: [f64; 4] = [1.0, 2.0, 5.0, 6.0];
 
@@ -46,7 +48,7 @@ fn image(values: &[f64], sides: [usize; 2]) -> Tensor<4> {
 
 fn explain(seed: u64) -> Page {
     let mut table = Table::new(
-        "The window [[1, 2], [5, 6]]: what each pool makes of it, and the derivative of that by each of the four values",
+        "The window [[1, 2], [5, 6]]: what each pool makes of it, and the derivative of that by each of the four values. A stochastic pool draws one value, each with a probability in proportion to its size, and gives the mean of that in evaluation",
         &["pool", "value", "by 1", "by 2", "by 5", "by 6"],
     );
     for (name, pool) in POOLS {
@@ -59,6 +61,8 @@ fn explain(seed: u64) -> Page {
     }
     let stochastic = StochasticPool2dConfig::new([2, 2]).init();
     let mean = flat(stochastic.forward(image(&WINDOW, [2, 2]).inner(), &mut Draws::new(seed)))[0];
+    let none = std::iter::repeat_n("–".to_string(), 4);
+    table.row("stochastic, in evaluation", std::iter::once(format!("{mean:.6}")).chain(none));
 
     // A ramp with a spike.
     let mut values: Vec<f64> = (0..64).map(|at| 0.1 * f64::from(at % 8)).collect();
@@ -85,25 +89,26 @@ fn explain(seed: u64) -> Page {
     // The experiment: how far a shift by a pixel moves the result.
     let mut draws = Draws::new(seed);
     let like = Tensor::<1>::zeros([1], (&Device::flex(), DType::F64));
-    let noise: Tensor<4> = draws.uniform(0.0..1.0, [1, 1, 33, 33], &like);
+    let noise: Tensor<4> = draws.uniform(0.0..1.0, [MAPS, 1, 33, 33], &like);
     let smooth = AvgPool2dConfig::new([3, 3]).with_strides([1, 1]).init().forward(noise);
-    let mut moved =
-        Table::new("Root mean square of the change, over that of the values' spread", &["pool", "change"]);
+    let mut moved = Table::new(
+        "The change (its root mean square) as a part of the spread of the values (their standard deviation)",
+        &["pool", "change"],
+    );
+    let none: Pool = ("none: every second value", |x| pixel_unshuffle(x, 2).narrow(1, 0, 1));
     let mut changes = Vec::new();
-    for (name, pool) in POOLS {
+    for (name, pool) in std::iter::once(none).chain(POOLS) {
         let [still, shifted] = [0, 1].map(|by| pool(smooth.clone().narrow(2, 0, 30).narrow(3, by, 30)));
         let spread = (still.clone() - still.clone().mean().reshape([1, 1, 1, 1])).square().mean().sqrt();
         let change = flat((still - shifted).square().mean().sqrt() / spread)[0];
         moved.row(name, [format!("{change:.3}")]);
-        changes.push((name, change));
+        changes.push(change);
     }
-    let least = changes.iter().min_by(|a, b| a.1.total_cmp(&b.1)).expect("some pools");
-    let most = changes.iter().max_by(|a, b| a.1.total_cmp(&b.1)).expect("some pools");
     Page {
         idea: [
             "A pool makes one value of each window of a map, so that the map gets smaller and small shifts matter less.",
             "The maximum keeps what is strongest and sends its whole gradient there; the mean keeps everything alike and shares the gradient.",
-            "All others lie between: they weigh large values more, by a fixed rule, a learned one, or by chance.",
+            "Most others lie between the two: they weigh large values more, by a fixed rule, a learned one, or by chance; a sum and a norm also grow with the size of the window.",
         ],
         formulas: vec![
             formula(r"y_{\max} = \max_i a_i, \quad y_{\text{mean}} = \frac{1}{n} \sum_i a_i", "max: max a_i,  mean: (1/n) Σ a_i"),
@@ -119,11 +124,10 @@ fn explain(seed: u64) -> Page {
         tables: vec![table],
         experiment: Experiment {
             question: "How much changes when the image moves by a pixel?".into(),
-            method: "Noise, smoothed over 3 by 3 pixels, is pooled as it is and moved by one pixel, which is half a window.".into(),
+            method: format!("{MAPS} maps of noise, smoothed over 3 by 3 pixels, are pooled as they are and moved by one pixel, which is half a window; beside the pools, every second value is kept as it is."),
             result: format!(
-                "Least with “{}” ({:.3}), most with “{}” ({:.3}). Stochastic pooling draws a value in proportion to its size; of the window above its mean in \
-                 evaluation is {mean:.6}.",
-                least.0, least.1, most.0, most.1
+                "Without a pool the change is {:.3} of the spread, behind the maximum {:.3} and behind the mean {:.3}. How much a pool helps depends on how smooth the maps are.",
+                changes[0], changes[1], changes[2]
             ),
             figures: Vec::new(),
             tables: vec![moved],
@@ -134,9 +138,9 @@ fn explain(seed: u64) -> Page {
             "crates/nn/tests/pools.rs: gradients_go_where_the_values_came_from",
         ],
         sources: vec![
-            ["Lee et al. 2016, Generalizing pooling functions: mixed, gated, and tree", "https://arxiv.org/abs/1509.08985"],
+            ["Lee et al. 2016, Generalizing pooling functions in convolutional neural networks: mixed, gated, and tree", "https://arxiv.org/abs/1509.08985"],
             ["Stergiou et al. 2021, Refining activation downsampling with SoftPool", "https://arxiv.org/abs/2101.00440"],
-            ["Zeiler and Fergus 2013, Stochastic pooling", "https://arxiv.org/abs/1301.3557"],
+            ["Zeiler and Fergus 2013, Stochastic pooling for regularization of deep convolutional neural networks", "https://arxiv.org/abs/1301.3557"],
         ],
     }
 }

@@ -20,58 +20,17 @@ pub(super) const TOPIC: Topic = Topic {
     explain,
 };
 
-/// A convolution or a pool along one side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
-    /// Places that it looks at.
-    pub kernel: usize,
-    /// Pixels between outputs.
-    pub stride: usize,
-    /// Pixels added on each side.
-    pub padding: usize,
-    /// Pixels between the places.
-    pub dilation: usize,
-}
-
-/// A window without holes.
-pub const fn window(kernel: usize, stride: usize, padding: usize) -> Window {
-    Window { kernel, stride, padding, dilation: 1 }
-}
-
-/// What an output of a chain of windows sees of the image.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Field {
-    /// Pixels.
-    pub size: usize,
-    /// Pixels from the field of an output to that of the next.
-    pub stride: usize,
-    /// Pixels that the field of the first output begins before the image.
-    pub padding: usize,
-}
-
-impl Field {
-    /// Of a pixel of the image itself.
-    pub const PIXEL: Self = Self { size: 1, stride: 1, padding: 0 };
-
-    /// After one layer more. Araujo et al. 2019, *Computing receptive fields of convolutional neural networks*, Section 2.
-    pub fn after(self, layer: Window) -> Self {
-        let reach = layer.dilation * (layer.kernel - 1);
-        Self {
-            size: self.size + reach * self.stride,
-            stride: self.stride * layer.stride,
-            padding: self.padding + layer.padding * self.stride,
-        }
-    }
-
-    /// Of a chain.
-    pub fn of(layers: &[Window]) -> Self {
-        layers.iter().fold(Self::PIXEL, |field, layer| field.after(*layer))
-    }
-
-    /// The middle of what output `at` sees, counted from the first pixel's.
-    pub fn centre(self, at: usize) -> f64 {
-        (at * self.stride) as f64 - self.padding as f64 + (self.size - 1) as f64 / 2.0
-    }
+/// What an output of convolutions of one channel, one after the other, sees along a side, found on their graph.
+///
+/// # Panics
+/// If there is no layer, or the layers see more than 128 pixels.
+pub fn chained(layers: &[Conv2dConfig]) -> Side {
+    let convs = |device: &Device| layers.iter().map(|layer| layer.init(device)).collect::<Vec<Conv2d>>();
+    let output = |convs: &Vec<Conv2d>, images| {
+        vec![Output::new("y", &convs.iter().fold(images, |x, conv| conv.forward(x)))]
+    };
+    let graph = Graph::record([1, 1, 128, 128], convs, output).expect("an image that is large enough");
+    graph.fields().pop().flatten().expect("a layer at least").sides[0]
 }
 
 /// What every convolution and pool of a classifier sees of an image of 224 by 224 pixels, by its name.
@@ -116,7 +75,7 @@ fn explain(_seed: u64) -> Page {
         VggConfig { depth: kiln_vgg::Depth::D16, batch_norm: false, head: Head::ImageNet, num_classes: 1000 };
     let vgg16 = fields(|device| vgg16.init(device));
     let mut layers = Table::new(
-        "VGG-16, layer by layer: pixels that an output sees, pixels from one output to the next, and pixels of padding in front",
+        "VGG-16, layer by layer: the pixels a side that an output sees (r), those from one output to the next (S), and those of padding in front (P)",
         &["layer", "field", "stride", "padding"],
     );
     vgg16.iter().for_each(|(name, side)| layers.row(name.clone(), cells(side)));
@@ -141,8 +100,8 @@ fn explain(_seed: u64) -> Page {
     }
     let depths = [5, 10, 20, 40];
     let mut effective_table = Table::new(
-        "3x3 convolutions with equal weights, one after the other: the field, and the standard deviation of what counts in it, as measured by the gradient and as √(2n/3) says",
-        &["convolutions", "field", "measured", "√(2n/3)", "field / deviation"],
+        "3x3 convolutions with equal weights, one after the other: the field, and the standard deviation of what counts in it, as measured by the gradient and as √(2n/3) says, and the ratio of the first to the second",
+        &["convolutions", "field", "measured", "√(2n/3)", "ratio"],
     );
     let mut shares = Vec::new();
     for depth in depths {
@@ -170,9 +129,9 @@ fn explain(_seed: u64) -> Page {
     };
     Page {
         idea: [
-            "An output of a convolution sees as many pixels as its kernel, and one of a layer after it sees as many windows as its own.",
-            "So the field grows by (kernel − 1) times the product of all strides before, and dilation makes a kernel as wide as its holes.",
-            "Not all of the field counts alike: the pixels in its middle reach the output on many more ways than those at its edge.",
+            "An output of a convolution sees as many pixels as its kernel has places, and an output of the layer behind it sees as many of these windows.",
+            "So each layer widens the field by its dilation times (kernel − 1) times the product of all strides before it.",
+            "Not all of the field counts alike: the pixels in its middle reach the output by many more paths than those at its edge.",
         ],
         formulas: vec![
             formula(r"r_l = r_{l-1} + d_l (k_l - 1) \prod_{i<l} s_i", "r_l = r_(l−1) + d_l (k_l − 1) · Π_(i<l) s_i"),
@@ -181,22 +140,22 @@ fn explain(_seed: u64) -> Page {
         ],
         figures: vec![Figure {
             name: "effective".into(),
-            caption: "The whole square is the field; the fuller a pixel, the more it counts. The deeper, the smaller the part that matters.".into(),
+            caption: "What counts for an output of 3x3 convolutions with equal weights: the whole square is the field, and the fuller a pixel, the more it counts. The deeper, the smaller the part that matters.".into(),
             picture: Picture::Small([3, 5, 10, 20].map(small).into()),
         }],
         tables: vec![layers, networks],
         experiment: Experiment {
             question: "How much of its field does an output use?".into(),
-            method: "A gradient of 1 goes back from the middle output of n convolutions; where it arrives, pixels count.".into(),
+            method: "A gradient of 1 goes back from the middle output of n convolutions of 3x3 with equal weights and nothing between them; how much of it arrives at a pixel is how much the pixel counts.".into(),
             result: format!(
-                "The field grows like n, what counts only like √n: the field is {:.1} standard deviations wide after {} convolutions and {:.1} after {}. The measured deviations \
-                 are those of a sum of n independent steps of −1, 0 or 1.",
+                "The field grows like n, the part that counts only like √n: the field is {:.1} standard deviations wide after {} convolutions and {:.1} after {}. The measured deviations \
+                 are those of a sum of n independent steps of −1, 0 or 1, each as likely as the others. Weights that have learned, and what is between the layers, change this.",
                 shares[0], depths[0], shares[3], depths[3]
             ),
             figures: Vec::new(),
             tables: vec![effective_table],
         },
-        code: vec!["crates/graph/src/field/mod.rs: Graph::fields", "crates/explain/src/topics/receptive_field.rs: Field, effective"],
+        code: vec!["crates/graph/src/field/mod.rs: Graph::fields", "crates/explain/src/topics/receptive_field.rs: chained, effective"],
         tests: vec![
             "crates/graph/tests/fields.rs: receptive_fields_are_the_published_ones",
             "crates/explain/tests/worked.rs: fields_grow_by_the_formula",

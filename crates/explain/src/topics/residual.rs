@@ -17,7 +17,7 @@ use crate::page::{Experiment, Figure, Page, Picture, Table};
 pub(super) const TOPIC: Topic = Topic {
     name: "residual",
     title: "Residual learning",
-    summary: "y = F(x) + x: gradients by depth with and without shortcuts, and why there is no dropout between.",
+    summary: "y = F(x) + x: gradients by depth with and without shortcuts, and what dropout does to a normalization behind it.",
     explain,
 };
 
@@ -135,7 +135,7 @@ fn explain(seed: u64) -> Page {
     }
     let kinds = [("plain", false, 2), ("with shortcuts", true, 1)];
     let mut ratios = Table::new(
-        "How many times as long the gradient of the first convolution is as that of the last, in fresh networks",
+        "How many times as long the gradient of the first convolution's weights is as that of the last one's, in fresh networks",
         &["convolutions", "plain", "with shortcuts"],
     );
     for blocks in [2, 5, 10, 20] {
@@ -165,8 +165,8 @@ fn explain(seed: u64) -> Page {
     let ratio = |lengths: &[f64]| lengths[0] / lengths[lengths.len() - 1];
 
     let mut shifts = Table::new(
-        "Values of variance 1 are dropped and then normalized: the variance behind the normalization in evaluation, where 1 is meant. Measured with 100,000 values, and the formula",
-        &["mean of the values", "keep 0.9", "formula", "keep 0.5", "formula"],
+        "Values of variance 1 are dropped and then normalized: the variance behind the normalization in evaluation, where 1 is meant, as measured with 100,000 values and as the formula has it",
+        &["mean c", "q = 0.9", "formula", "q = 0.5", "formula"],
     );
     let by_formula = |mean: f64, keep: f64| 1.0 / ((mean * mean + 1.0) / keep - mean * mean);
     for mean in [0.0, 0.5, 1.0, 2.0] {
@@ -175,13 +175,13 @@ fn explain(seed: u64) -> Page {
     }
     Page {
         idea: [
-            "Beyond some depth plain networks have a higher error even on the images that they learn from, though a deeper one could do as a shallower one and pass its result on.",
+            "Beyond some depth plain networks have a higher error even on the images that they learn from, though a deeper one could do what a shallower one does and pass its result on.",
             "A residual block learns only what is to be added to its input, so that to pass it on it only has to bring F(x) to 0.",
-            "On the way back the gradient reaches every block through the shortcuts, whatever the layers beside them do.",
+            "On the way back the gradient reaches every block along the shortcuts too, past the layers beside them (in the first ResNet through the ReLU behind each sum).",
         ],
         formulas: vec![
             formula(r"x_{l+1} = x_l + F(x_l) \quad \Rightarrow \quad x_L = x_l + \sum_{i=l}^{L-1} F(x_i)", "x_(l+1) = x_l + F(x_l)  ⇒  x_L = x_l + Σ F(x_i)"),
-            formula(r"\frac{\partial E}{\partial x_l} = \frac{\partial E}{\partial x_L} \left( 1 + \frac{\partial}{\partial x_l} \sum_{i=l}^{L-1} F(x_i) \right)", "∂E/∂x_l = ∂E/∂x_L (1 + ∂/∂x_l Σ F(x_i)), where no ReLU follows the sum (ResNet v2)"),
+            formula(r"\frac{\partial E}{\partial x_l} = \frac{\partial E}{\partial x_L} \left( 1 + \frac{\partial}{\partial x_l} \sum_{i=l}^{L-1} F(x_i) \right) \text{ (ResNet v2)}", "∂E/∂x_l = ∂E/∂x_L (1 + ∂/∂x_l Σ F(x_i)), both where no ReLU follows the sum (ResNet v2)"),
             formula(r"\Delta = \frac{v}{(c^2 + v) / q - c^2}", "variance shift Δ = v / ((c² + v) / q − c²), of values of mean c and variance v that are kept with probability q"),
         ],
         figures: vec![
@@ -194,7 +194,7 @@ fn explain(seed: u64) -> Page {
                 name: "gradients".into(),
                 caption: format!(
                     "The length of the gradient of each convolution's weights in fresh networks of 60 convolutions, each with batch normalization, on noise; the scale is logarithmic. Without shortcuts the first one's is {:.0} \
-                     times as long as the last one's, with them {:.1} times. Batch normalization keeps it from vanishing; it grows towards the image instead, exponentially (Yang et al.), which no one learning rate suits.",
+                     times as long as the last one's, with them {:.1} times. With batch normalization it does not vanish but grows towards the image, exponentially without shortcuts (Yang et al.), so that one learning rate hardly suits all layers.",
                     ratio(&deep[0]),
                     ratio(&deep[1])
                 ),
@@ -203,11 +203,11 @@ fn explain(seed: u64) -> Page {
         ],
         tables: vec![parameters, ratios],
         experiment: Experiment {
-            question: "Why is there no dropout in these blocks?".into(),
-            method: "A normalization remembers the variance that it saw in training. Dropout before it made that variance larger than it is in evaluation, when nothing is dropped (values that are kept are divided by q).".into(),
+            question: "What would dropout do in these blocks?".into(),
+            method: "He et al. use none. A normalization remembers the variance that it saw in training, and dropout before it makes that larger than in evaluation, when nothing is dropped: of values of mean c and variance v each is kept with probability q, and then divided by q. Δ is the one variance over the other.".into(),
             result: format!(
-                "Behind a dropout that keeps half, values of mean 0 have a variance of {:.3} in evaluation instead of 1: Δ = q where the mean is 0, and less the farther the mean is from 0. Every further layer meets values that it has not learned \
-                 from.",
+                "Behind a dropout that keeps half, values of mean 0 have a variance of {:.3} in evaluation instead of 1: Δ is q where the mean is 0, and less the farther the mean is from 0. The layers behind meet values of another size than those that they learned from (Li et al.). That is one reason; that batch \
+                 normalization makes networks need less dropout is another (Ioffe and Szegedy).",
                 variance_shift(0.0, 0.5, seed)
             ),
             figures: Vec::new(),
@@ -222,6 +222,7 @@ fn explain(seed: u64) -> Page {
             ["He et al. 2016, Deep residual learning for image recognition", "https://arxiv.org/abs/1512.03385"],
             ["He et al. 2016, Identity mappings in deep residual networks", "https://arxiv.org/abs/1603.05027"],
             ["Li et al. 2019, Understanding the disharmony between dropout and batch normalization by variance shift", "https://arxiv.org/abs/1801.05134"],
+            ["Ioffe and Szegedy 2015, Batch normalization: accelerating deep network training by reducing internal covariate shift", "https://arxiv.org/abs/1502.03167"],
             ["Yang et al. 2019, A mean field theory of batch normalization", "https://arxiv.org/abs/1902.08129"],
         ],
     }

@@ -208,8 +208,8 @@ fn explain(seed: u64) -> Page {
         worked.row(name, [format!("{value:.7}")]);
     }
     let mut counts = Table::new(
-        "Regions of the true label maps taken for objects",
-        &["images", "number", "as many as objects", "SQ", "RQ", "PQ"],
+        "Regions of the true label maps, taken for objects: in how many images their number is right in every class, and their quality",
+        &["images", "number", "right", "SQ", "RQ", "PQ"],
     );
     for (name, one) in [("all", &all), ("with two of a class", &twins)] {
         let quality = panoptic_quality(&one.ious, one.false_positives, one.false_negatives);
@@ -221,8 +221,8 @@ fn explain(seed: u64) -> Page {
     Page {
         idea: [
             "Semantic segmentation gives every pixel a class, so that two objects of a class which touch become one region.",
-            "Instance segmentation gives every object a mask and a class of its own, and says nothing of what is no object, as a background is.",
-            "Panoptic segmentation gives every pixel a class and the number of its object, so that no two overlap, things can be counted, and nothing is left over.",
+            "Instance segmentation gives every object a mask and a class, and says nothing of what is no object, such as the background.",
+            "Panoptic segmentation gives every pixel a class and the number of its object, so that no two objects overlap, things can be counted, and no pixel is left over.",
         ],
         formulas: vec![
             formula(r"\text{semantic: } p \mapsto c, \quad \text{panoptic: } p \mapsto (c, z)", "semantic: pixel → class,  panoptic: pixel → (class, object)"),
@@ -238,10 +238,10 @@ fn explain(seed: u64) -> Page {
         tables: vec![table, worked],
         experiment: Experiment {
             question: "Can objects be counted in a map of classes?".into(),
-            method: format!("In {IMAGES} images of “shapes”, the true label map is cut into regions that hang together, and these are compared with the true objects: a map that is right everywhere is the most that a semantic network can give."),
+            method: format!("In {IMAGES} images of “shapes”, the true label map is cut into regions that hang together, and these are compared with the true objects (quality over all classes together): a map that is right everywhere is the most that a semantic network can give."),
             result: format!(
-                "In {} of all images there are as many regions as objects in every class, of those with two objects of a class in {}: two that touch are one region, and one behind another may be seen in two pieces. \
-                 No map of classes, however right, tells that.",
+                "In {} of all images there are as many regions as objects in every class, but only in {} of those with two objects of one class: two that touch are one region, and one behind another may be seen in two pieces. \
+                 A map of classes does not tell that, however right it is.",
                 share(&all),
                 share(&twins)
             ),

@@ -37,7 +37,10 @@ pub fn first_of_vgg() -> Cost {
 
 fn explain(seed: u64) -> Page {
     let [own, shared] = yolo();
-    let mut table = Table::new("Parameters of one layer", &["layer", "shared", "a kernel a place"]);
+    let mut table = Table::new(
+        "Parameters of one layer with its biases: the local layer of YOLOv1 as released, and VGG's first convolution, as a convolution and with a kernel for each place",
+        &["layer", "shared", "a kernel a place"],
+    );
     table.row("256 of 3x3 over 1024 channels, 7 by 7 places", [grouped(shared), grouped(own)]);
     let first = first_of_vgg();
     // A place has 3 * 9 * 64 weights and 64 biases, and there are 224 * 224 of them.
@@ -80,31 +83,31 @@ fn explain(seed: u64) -> Page {
         format!("gradients (up to {size:.1}): of the kernel, and summed over the places"),
         [distance(apart)],
     );
-    checks.row("values: image moved first, and result moved", [distance(shifted)]);
+    checks.row("values: the image moved first, or the result moved", [distance(shifted)]);
     Page {
         idea: [
             "A convolution has one kernel for all places, where a locally connected layer has one for each.",
-            "So it needs as many weights for a large image as for a small one, and its gradient is the sum of what every place asks for.",
-            "And what it finds moves with the image: a pattern is seen the same wherever it stands, borders left aside.",
+            "So it needs no more weights for a large image than for a small one, and the gradient of its kernel is the sum of what every place asks for.",
+            "And what it finds moves with the image (by whole strides): a pattern is seen the same wherever it stands, borders left aside.",
         ],
         formulas: vec![
             formula(r"\text{shared: } C_{\text{out}} C_{\text{in}} k^2, \quad \text{local: } H' W' C_{\text{out}} C_{\text{in}} k^2", "shared: C_out C_in k²,  local: H′W′ C_out C_in k²"),
-            formula(r"f(T x) = T f(x)", "f(T x) = T f(x) for a shift T"),
+            formula(r"f(T x) = T f(x) \text{ for a shift } T", "f(T x) = T f(x) for a shift T"),
         ],
         figures: vec![Figure {
             name: "parameters".into(),
-            caption: "Parameters of a layer of the first YOLO, whose published network has a kernel a place.".into(),
+            caption: "Parameters of a layer of YOLOv1 as it was released (yolov1.cfg), where every place has its own kernel.".into(),
             picture: Picture::Drawing(Drawing::bars("Parameters of both", &bars)),
         }],
         tables: vec![table],
         experiment: Experiment {
             question: "Is a convolution a local layer whose kernels are tied?".into(),
-            method: "A local layer gets the same kernel in all 64 places; values and gradients of both are compared, and an image is moved around a torus.".into(),
+            method: "A local layer gets the same kernel at all 64 places; values and gradients of both are compared. Then an image whose borders are joined (a torus) is moved before and after a convolution.".into(),
             result: format!(
-                "Values agree to {}, and the kernel's gradient is the sum over the places, to {}. Moving the image moves the result, to {}.",
+                "Values agree to within {}, and the kernel's gradient is the sum over the places, to within {}. An image that is moved gives the moved result, {}.",
                 distance(values),
                 distance(apart),
-                distance(shifted)
+                if shifted == 0.0 { "exactly".into() } else { format!("to within {}", distance(shifted)) }
             ),
             figures: Vec::new(),
             tables: vec![checks],
@@ -118,6 +121,7 @@ fn explain(seed: u64) -> Page {
         sources: vec![
             ["LeCun et al. 1989, Backpropagation applied to handwritten zip code recognition", "https://doi.org/10.1162/neco.1989.1.4.541"],
             ["Redmon et al. 2016, You only look once", "https://arxiv.org/abs/1506.02640"],
+            ["J. Redmon, yolov1.cfg of Darknet", "https://github.com/pjreddie/darknet/blob/master/cfg/yolov1.cfg"],
         ],
     }
 }

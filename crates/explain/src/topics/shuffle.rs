@@ -34,22 +34,25 @@ struct Row {
     macs: f64,
     /// Numbers read and written, millions; of single layers.
     memory: Option<f64>,
+    input: Tensor<4>,
+    run: Run,
+    /// The shortest of all rounds.
     milliseconds: f64,
 }
 
 type Run = Box<dyn Fn(Tensor<4>) -> Tensor<4>>;
 
-/// Milliseconds: the shortest of some.
-fn timed(channels: usize, run: &Run) -> f64 {
-    let x = Draws::new(0).normal([1, channels, SIDE, SIDE], &Tensor::<1>::zeros([1], &Device::flex()));
-    let once = || {
+/// Of the measurements: all layers in turn, so that what else the machine does hits all alike.
+const ROUNDS: usize = 40;
+
+impl Row {
+    fn time(&mut self) {
         let start = Instant::now();
-        let y = run(x.clone());
+        let y = (self.run)(self.input.clone());
         let seconds = start.elapsed().as_secs_f64();
         drop(y);
-        1000.0 * seconds
-    };
-    (0..30).map(|_| once()).fold(f64::INFINITY, f64::min)
+        self.milliseconds = self.milliseconds.min(1000.0 * seconds);
+    }
 }
 
 fn pointwise(channels: [usize; 2], groups: usize) -> Conv2d {
@@ -85,8 +88,11 @@ fn bottleneck(rectified: bool, shortcut: bool) -> Run {
 /// All rows, measured.
 fn measured() -> Vec<Row> {
     let mut rows = Vec::new();
-    let mut add_row = |rule, name: String, macs: f64, memory: Option<f64>, input, run: Run| {
-        rows.push(Row { rule, name, macs: macs * PIXELS / 1e6, memory, milliseconds: timed(input, &run) });
+    let like = Tensor::<1>::zeros([1], &Device::flex());
+    let mut add_row = |rule, name: String, macs: f64, memory: Option<f64>, channels, run: Run| {
+        let input = Draws::new(0).normal([1, channels, SIDE, SIDE], &like);
+        let (macs, milliseconds) = (macs * PIXELS / 1e6, f64::INFINITY);
+        rows.push(Row { rule, name, macs, memory, input, run, milliseconds });
     };
     for [c1, c2] in [[128, 128], [90, 180], [52, 312], [36, 432]] {
         let (layer, products) = (pointwise([c1, c2], 1), (c1 * c2) as f64);
@@ -110,6 +116,9 @@ fn measured() -> Vec<Row> {
     {
         let products = 128.0 * 32.0 + 9.0 * 32.0 * 32.0 + 32.0 * 128.0;
         add_row(4, format!("and {name}"), products, None, 128, bottleneck(rectified, shortcut));
+    }
+    for _ in 0..ROUNDS {
+        rows.iter_mut().for_each(Row::time);
     }
     rows
 }
@@ -165,17 +174,29 @@ fn explain(_seed: u64) -> Page {
         }
         table
     });
+    // What each rule saves here.
+    let listed = |much: bool| -> String {
+        let worth = [(1, &[3][..]), (2, &[3]), (3, &[2, 4]), (4, &[3])].map(|(rule, tried)| {
+            let all = of(rule);
+            tried.iter().any(|at| all[*at].milliseconds > 1.1 * all[0].milliseconds)
+        });
+        let names: Vec<String> =
+            (1..=4).filter(|rule| worth[rule - 1] == much).map(|rule| format!("G{rule}")).collect();
+        if names.is_empty() { "none".into() } else { names.join(", ") }
+    };
     let ratio = |rule: usize, at: usize| of(rule)[at].milliseconds / of(rule)[0].milliseconds;
 
     let mut networks = Table::new(
-        "The networks, for images of 224 by 224 and 1000 classes; multiply-adds counted from the recorded graph",
-        &["width", "parameters", "million multiply-adds"],
+        "The networks, for images of 224 by 224 and 1000 classes: millions of multiply-adds counted from the recorded graph, and as the paper gives them (Table 8)",
+        &["width", "parameters", "multiply-adds", "the paper's"],
     );
-    for (name, width) in [("0.5", Width::X05), ("1", Width::X10), ("1.5", Width::X15), ("2", Width::X20)] {
+    for (name, width, published) in
+        [("0.5", Width::X05, 41), ("1", Width::X10, 146), ("1.5", Width::X15, 299), ("2", Width::X20, 591)]
+    {
         let config = ShuffleNetV2Config { width, stem: Stem::ImageNet, num_classes: 1000 };
         let Cost { parameters, macs } =
             Cost::of(|device| config.init(device), [3, 224, 224], Network::forward);
-        networks.row(name, [grouped(parameters), format!("{:.1}", macs as f64 / 1e6)]);
+        networks.row(name, [grouped(parameters), format!("{:.1}", macs as f64 / 1e6), published.to_string()]);
     }
     let products = 128.0 * 128.0f64;
     let points: Vec<[f64; 2]> = (-40..=40)
@@ -203,9 +224,9 @@ fn explain(_seed: u64) -> Page {
     };
     Page {
         idea: [
-            "Networks of equally many multiply-adds are not equally fast: memory is read and written, work is cut into pieces, and small operations have to be started.",
+            "Networks of equally many multiply-adds are not equally fast: memory is read and written, work is cut into pieces, and each operation has to be started.",
             "ShuffleNet V2 follows four rules: equally many channels in and out (G1), few groups (G2), few fragments (G3), few operations on single elements (G4).",
-            "So it splits the channels in place of grouping the convolutions of 1 by 1, lets one half pass, joins the halves without a sum, and shuffles them, that both halves meet in the next block.",
+            "So it splits the channels in place of grouping the convolutions of 1 by 1, lets one half pass, joins the halves without a sum, and shuffles them so that both meet in the next block.",
         ],
         formulas: vec![
             formula(r"\text{MAC} = h w (c_1 + c_2) + \frac{c_1 c_2}{g}", "numbers moved (the paper's MAC, memory access cost): h w (c1 + c2) + c1 c2 / g"),
@@ -214,7 +235,7 @@ fn explain(_seed: u64) -> Page {
         figures: vec![
             Figure {
                 name: "shuffle".into(),
-                caption: "A shuffle of two groups: eight channels by the numbers that they had, before and after.".into(),
+                caption: "A shuffle of two halves: eight channels by the numbers that they had, before and after.".into(),
                 picture: Picture::Drawing(shuffled()),
             },
             Figure {
@@ -226,15 +247,20 @@ fn explain(_seed: u64) -> Page {
         tables: vec![networks],
         experiment: Experiment {
             question: "Do the rules hold on this machine?".into(),
-            method: "Layers like those of the paper's Tables 1 to 4, with Kiln's kernels, one image of 56 by 56 pixels, 49 to 51 million multiply-adds (those of G4: 55 million); the shortest of 30 times counts.".into(),
+            method: "Layers like those of the paper's Tables 1 to 4, with Kiln's kernels, one image of 56 by 56 pixels, 49 to 51 million multiply-adds (those of G4: 55 million). All are run in turn, and of 40 times of each the shortest counts.".into(),
             result: format!(
-                "This run, on this machine: a ratio of 1 to 12 takes {:.2} times as long as equal channels, 8 groups {:.2} times as long as one, 4 fragments in a row {:.2} times and side by side {:.2} times as long as one convolution, ReLUs and a shortcut \
-                 {:.2} times as long as the convolutions alone. Times differ from machine to machine and from run to run; the numbers moved do not.",
+                "In this run, on this machine, a ratio of 1 to 12 takes {:.2} times as long as equal channels (G1), 8 groups {:.2} times as long as one (G2), 4 fragments in a row {:.2} times and side by side {:.2} times as long as one convolution (G3), ReLUs and a shortcut \
+                 {:.2} times as long as the convolutions alone (G4). Breaking a rule costs more than a tenth of the time here for {}, and less for {}. Times differ from machine to machine and from run to run (the first layer of the first three tables is the same, and took {:.2}, {:.2} and {:.2} ms); the numbers moved do not.",
                 ratio(1, 3),
                 ratio(2, 3),
                 ratio(3, 2),
                 ratio(3, 4),
-                ratio(4, 3)
+                ratio(4, 3),
+                listed(true),
+                listed(false),
+                of(1)[0].milliseconds,
+                of(2)[0].milliseconds,
+                of(3)[0].milliseconds
             ),
             figures: Vec::new(),
             tables: tables.collect(),

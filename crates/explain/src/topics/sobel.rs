@@ -11,7 +11,7 @@ use crate::page::{Experiment, Figure, Page, Picture, Table};
 pub(super) const TOPIC: Topic = Topic {
     name: "sobel",
     title: "The Sobel operator",
-    summary: "Two kernels that find edges: one for changes along x, one along y; how they compare with Scharr's and Prewitt's.",
+    summary: "Two kernels that find edges, one for changes along x and one along y, and how they compare with Scharr's and Prewitt's.",
     explain,
 };
 
@@ -29,8 +29,8 @@ fn scene() -> Tensor<4> {
 }
 
 fn explain(_seed: u64) -> Page {
-    let patch = tensor((1..=9).map(f64::from).collect(), [3, 3]);
-    let found = image_gradients(patch, Difference::Sobel, Border::Valid);
+    let ramp = tensor([1.0, 2.0, 3.0].repeat(3), [3, 3]);
+    let ramp = image_gradients(ramp, Difference::Sobel, Border::Valid);
     let one = |x: Tensor<4>| rows(x)[0][0];
     let mut table = Table::new(
         "The patch of the numbers 1 to 9, row by row: for Sobel, Gx = (3 + 2·6 + 9) − (1 + 2·4 + 7) and Gy = (7 + 2·8 + 9) − (1 + 2·2 + 3)",
@@ -78,7 +78,7 @@ fn explain(_seed: u64) -> Page {
         kernels.grid(corner, 36.0, &grid, Some(0));
     }
 
-    // The experiment: a ramp turned through all angles, with and without noise.
+    // The experiment: an edge and a wave turned through all angles.
     let mut errors = Table::new(
         "Root mean square error of the direction, in degrees",
         &["operator", "an edge a pixel wide", "a wave of 8 pixels"],
@@ -123,9 +123,9 @@ fn explain(_seed: u64) -> Page {
     let (edge, wave) = (best(0), best(1));
     Page {
         idea: [
-            "The difference of the pixels beside each other is how fast brightness changes along that side; smoothing across it (1, 2, 1) makes it less noisy.",
-            "The kernel Gx differentiates along x, so it is large at vertical edges; Gy, its transpose, at horizontal ones.",
-            "Together they are a vector that points to where it gets brighter, and its length is how sharp the edge is.",
+            "The difference between the pixels to the right and to the left of a place tells how fast brightness changes along x; a mean across it (with weights 1, 2, 1) makes it less noisy.",
+            "The kernel Gx does both at once and answers to vertical edges; Gy, its transpose, differentiates along y and answers to horizontal ones.",
+            "Together they are a vector that points to where it gets brighter, and its length tells how steeply.",
         ],
         formulas: vec![
             formula(r"G_x = \left( \begin{matrix} -1 & 0 & 1 \\ -2 & 0 & 2 \\ -1 & 0 & 1 \end{matrix} \right), \quad G_y = G_x^\top", "Gx = [−1 0 1; −2 0 2; −1 0 1],  Gy = Gxᵀ"),
@@ -146,15 +146,15 @@ fn explain(_seed: u64) -> Page {
         tables: vec![table],
         experiment: Experiment {
             question: "Which operator knows the direction best?".into(),
-            method: "An edge a pixel wide and a wave of 8 pixels are turned to 90 angles, and the angle that is found is compared with the true one.".into(),
+            method: "An edge through the middle, over which brightness rises from 0 to 1 within a pixel, and a sine wave of 8 pixels are turned to 90 angles, and the angle that is found is compared with the true one. The two were chosen because they disagree: no operator is best on every image.".into(),
             result: format!(
-                "At the edge {} is nearest, off by {:.3}° (the root of the mean square), on the wave {}, off by {:.3}°. Of the patch above Sobel's magnitude is \
-                 {:.8}; an image whose brightness grows by 1 a pixel reads as 8, by which the numbers are divided where the slope itself is wanted.",
+                "At the edge {} comes nearest, off by {:.3}° (the root of the mean square), on the wave {}, off by {:.3}°. A ramp that gets brighter by 1 a pixel along x gives Sobel's Gx a value of {:.0}, \
+                 by which the numbers are divided where the slope itself is wanted.",
                 edge.0,
                 edge.1,
                 wave.0,
                 wave.1,
-                one(found.magnitude())
+                one(ramp.x)
             ),
             figures: Vec::new(),
             tables: vec![errors],
@@ -164,9 +164,15 @@ fn explain(_seed: u64) -> Page {
             "crates/nn/tests/edges.rs: a_patch_of_one_to_nine_has_the_worked_gradients",
             "crates/nn/tests/edges.rs: every_border_is_opencvs",
         ],
-        sources: vec![[
-            "Sobel 2014 (1968), An isotropic 3x3 image gradient operator",
-            "https://www.researchgate.net/publication/239398674_An_Isotropic_3x3_Image_Gradient_Operator",
-        ]],
+        sources: vec![
+            [
+                "Sobel 2014, An isotropic 3x3 image gradient operator (of 1968)",
+                "https://www.researchgate.net/publication/239398674_An_Isotropic_3x3_Image_Gradient_Operator",
+            ],
+            [
+                "Scharr 2000, Optimale Operatoren in der digitalen Bildverarbeitung (optimal operators in digital image processing)",
+                "https://archiv.ub.uni-heidelberg.de/volltextserver/962/",
+            ],
+        ],
     }
 }

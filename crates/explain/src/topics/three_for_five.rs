@@ -6,7 +6,7 @@ use burn::tensor::Distribution;
 use kiln_nn::{Conv2d, Conv2dConfig, padded};
 
 use super::cost::{Cost, compared};
-use super::receptive_field::{Field, window};
+use super::receptive_field::chained;
 use super::{Topic, formula};
 use crate::draw::{Anchor, Drawing};
 use crate::page::{Experiment, Figure, Page, Picture, Table};
@@ -40,11 +40,12 @@ fn explain(seed: u64) -> Page {
             ("three of 3x3", stacked(3, 3)),
         ],
     );
-    let mut fields = Table::new("Pixels a side that an output sees", &["layers", "field"]);
+    let mut fields = Table::new("Pixels a side that an output sees", &["layers", "pixels"]);
     for (name, side, layers) in
         [("one of 5x5", 5, 1), ("two of 3x3", 3, 2), ("one of 7x7", 7, 1), ("three of 3x3", 3, 3)]
     {
-        fields.row(name, [Field::of(&vec![window(side, 1, 0); layers]).size.to_string()]);
+        let layers = vec![Conv2dConfig::new([1, 1], [side; 2]); layers];
+        fields.row(name, [chained(&layers).size.to_string()]);
     }
     let device = Device::flex();
     device.seed(seed);
@@ -76,15 +77,16 @@ fn explain(seed: u64) -> Page {
     }
     let kernels = Figure {
         name: "kernels".into(),
-        caption: "Two kernels of 3 by 3 and the 5 by 5 kernel that they are together, with nothing between."
-            .into(),
+        caption:
+            "Two random kernels of 3 by 3 and the kernel of 5 by 5 that they make, with nothing between."
+                .into(),
         picture: Picture::Drawing(drawing),
     };
     Page {
         idea: [
             "An output of two 3x3 convolutions, one after the other, sees 5 by 5 pixels; three see 7 by 7.",
             "Two of them have 18 weights for each pair of channels in place of 25, three 27 in place of 49.",
-            "Between them there is room for activations, so they can say what one large linear kernel cannot; but not every 5x5 kernel is a product of two of 3x3.",
+            "Between them there is room for activations, so that they can say what one large kernel cannot; but not every 5x5 kernel can be made of two of 3x3.",
         ],
         formulas: vec![
             formula(r"2 \cdot 9 C^2 = 18 C^2 < 25 C^2", "2·9C² = 18C² < 25C²"),
@@ -94,9 +96,9 @@ fn explain(seed: u64) -> Page {
         tables: vec![table, fields],
         experiment: Experiment {
             question: "Are two small kernels a large one?".into(),
-            method: "Two random 3x3 kernels, and the 5x5 kernel that is the one laid over the other, see the same image.".into(),
+            method: "Two random 3x3 kernels, one after the other, and the 5x5 kernel that is one of them convolved with the other, see the same random image.".into(),
             result: format!(
-                "With nothing between, they give the same to {apart:.1e}. With a ReLU between, the result differs by up to {:.0} % of the largest value: what the activation adds.",
+                "With nothing between them, the two give the same as the one, to within {apart:.1e}. With a ReLU between them the result differs by up to {:.0} % of its largest value: what the activation adds.",
                 100.0 * bend
             ),
             figures: Vec::new(),
@@ -107,6 +109,6 @@ fn explain(seed: u64) -> Page {
             "crates/nn/tests/convolutions.rs: two_of_three_are_one_of_five_where_nothing_is_between",
             "crates/explain/tests/costs.rs: layers_cost_what_the_papers_say",
         ],
-        sources: vec![["Simonyan and Zisserman 2015, Very deep convolutional networks", "https://arxiv.org/abs/1409.1556"]],
+        sources: vec![["Simonyan and Zisserman 2015, Very deep convolutional networks for large-scale image recognition, Section 2.3", "https://arxiv.org/abs/1409.1556"]],
     }
 }

@@ -1,12 +1,11 @@
 //! Larger maps from smaller ones.
 
-use burn::module::Param;
 use burn::prelude::*;
 use burn::tensor::DType;
 use kiln_data::{Dataset, Shapes, ShapesConfig};
 use kiln_nn::*;
 
-use super::values::{rows, tensor};
+use super::values::{flat, rows, tensor};
 use super::{Topic, formula};
 use crate::draw::Drawing;
 use crate::page::{Experiment, Figure, Page, Picture, Table};
@@ -14,20 +13,11 @@ use crate::page::{Experiment, Figure, Page, Picture, Table};
 pub(super) const TOPIC: Topic = Topic {
     name: "upsampling",
     title: "Upsampling and unpooling",
-    summary: "A map twice as large: nearest, bilinear with either corners, unpooled, by a transposed convolution, by pixel shuffle.",
+    summary: "A map twice as large, without weights: nearest, bilinear with edges or centres kept, unpooled, by pixel shuffle.",
     explain,
 };
 
 const SIDE: usize = 32;
-
-/// FCN's: a transposed convolution that begins as bilinear.
-fn transposed(x: Tensor<4>) -> Tensor<4> {
-    let mut layer = ConvTranspose2d::bilinear(1, 4, 2, &Device::flex());
-    layer.padding = [1, 1];
-    let weight = layer.weight.val().cast(x.dtype());
-    layer.weight = Param::from_tensor(weight);
-    layer.forward(x)
-}
 
 type Way = (&'static str, fn(Tensor<4>) -> Tensor<4>);
 
@@ -36,11 +26,10 @@ fn doubled(x: Tensor<4>, corners: Corners) -> Tensor<4> {
     bilinear(x, [2 * height, 2 * width], corners)
 }
 
-const WAYS: [Way; 4] = [
+const WAYS: [Way; 3] = [
     ("nearest", |x| nearest(x, 2)),
     ("bilinear, edges stay", |x| doubled(x, Corners::Edges)),
     ("bilinear, centres stay", |x| doubled(x, Corners::Centres)),
-    ("transposed, bilinear weights", transposed),
 ];
 
 fn grid(name: &str, values: &[Vec<f64>], largest: f64, decimals: usize) -> (String, Drawing) {
@@ -57,7 +46,7 @@ fn root_mean_square(a: Tensor<4>, b: Tensor<4>) -> f64 {
 
 fn explain(seed: u64) -> Page {
     let mut row = Table::new(
-        "The row 1, 2, 3, 4 twice as long. Beyond its ends a transposed convolution finds nothing, so that it fades there",
+        "The row 1, 2, 3, 4 twice as long. Edges stay: align_corners = false; centres stay: align_corners = true",
         &["way", "1", "2", "3", "4", "5", "6", "7", "8"],
     );
     // Rows of all alike, of which one well inside is shown.
@@ -101,6 +90,7 @@ fn explain(seed: u64) -> Page {
     };
     let mean = AvgPool2dConfig::new([2, 2]).with_strides([2, 2]).init();
     let mut errors = vec![[0.0; 2]; WAYS.len() + 1];
+    let (mut brighter, mut of_channels) = (0.0, 0.0);
     for index in 0..IMAGES {
         let x = image(index);
         let (largest, places) = pool.forward_with_places(x.clone());
@@ -110,6 +100,9 @@ fn explain(seed: u64) -> Page {
                 *sum += root_mean_square(way(small.clone()), x.clone()) / IMAGES as f64;
             }
         }
+        brighter += flat(largest.clone().mean() - x.clone().mean())[0] / IMAGES as f64;
+        let shuffled = pixel_shuffle(pixel_unshuffle(x.clone(), 2), 2);
+        of_channels += root_mean_square(shuffled, x.clone()) / IMAGES as f64;
         errors[WAYS.len()][1] +=
             root_mean_square(max_unpool(largest, places, [SIDE, SIDE]), x) / IMAGES as f64;
     }
@@ -121,28 +114,29 @@ fn explain(seed: u64) -> Page {
         table.row(*name, error.map(|one| format!("{one:.4}")));
     }
     table.row("unpooling", ["–".to_string(), format!("{:.4}", errors[WAYS.len()][1])]);
-    let best = WAYS.iter().zip(&errors).min_by(|a, b| a.1[0].total_cmp(&b.1[0])).expect("four ways");
+    let best = WAYS.iter().zip(&errors).min_by(|a, b| a.1[0].total_cmp(&b.1[0])).expect("three ways");
     Page {
         idea: [
-            "A network that labels pixels makes its maps small to see far, and has to make them large again.",
-            "Repeating and interpolating are fixed rules; a transposed convolution learns its own, and a pixel shuffle lays channels side by side as pixels.",
-            "Unpooling puts each value back where the pool found it and leaves the rest zero, so that edges stay where they were, for convolutions to fill in.",
+            "A network that labels pixels makes its maps small to see far, and then has to make them large again.",
+            "Repeating and interpolating are fixed rules, and a pixel shuffle lays channels side by side as pixels; a transposed convolution, which has a page of its own, learns its rule.",
+            "Unpooling puts each value back where the max pool found it and leaves the rest zero, for convolutions to fill in, so that places are kept.",
         ],
         formulas: vec![
-            formula(r"\text{edges: } x = \frac{(i + 0.5)\, n}{N} - 0.5, \quad \text{centres: } x = \frac{i (n - 1)}{N - 1}", "of n pixels N: the i-th is at (i + 0.5) n / N − 0.5 (edges stay) or i (n − 1) / (N − 1) (centres of corners stay)"),
-            formula(r"w_i = 1 - \frac{|i - c|}{f}, \quad f = \left\lfloor \frac{k + 1}{2} \right\rfloor", "bilinear weights of a kernel of k: 1 − |i − c| / f, f = ⌊(k + 1) / 2⌋, c = f − 1 for odd k, f − 0.5 for even k"),
+            formula(r"\text{edges: } x_i = \frac{(i + 0.5)\, n}{N} - 0.5, \quad \text{centres: } x_i = \frac{i (n - 1)}{N - 1}", "of n pixels N: the i-th is at (i + 0.5) n / N − 0.5 (edges stay) or i (n − 1) / (N − 1) (centres of the corner pixels stay)"),
+            formula(r"\text{pixel shuffle: } y_{c,\, f i + a,\, f j + b} = x_{c f^2 + a f + b,\, i,\, j}", "pixel shuffle by f: y[c, f i + a, f j + b] = x[c f² + a f + b, i, j]"),
         ],
         figures: vec![Figure {
             name: "ways".into(),
-            caption: "A map of 4 by 4, its pool of 2 by 2, and what ways back make of that; at the end four channels of 2 by 2 (all ones, all twos, …) as one map.".into(),
+            caption: "A map of 4 by 4, what a max pool of 2 by 2 makes of it, and the ways back from that; at the end four channels of 2 by 2 (all ones, all twos, …) as one map.".into(),
             picture: Picture::Small(pictures),
         }],
         tables: vec![row],
         experiment: Experiment {
             question: "How much comes back?".into(),
-            method: format!("{IMAGES} grey images of “shapes” are halved, by means and by maxima, and doubled again."),
+            method: format!("{IMAGES} grey images of “shapes”, of {SIDE} by {SIDE} pixels, are halved, by means and by maxima of 2 by 2 pixels, and doubled again."),
             result: format!(
-                "From means “{}” comes nearest (off by {:.4}). From maxima all are too bright, and unpooling, which leaves three of four pixels black, is off by {:.4}: it keeps places, not brightness, and is made for the convolutions behind it.",
+                "From means “{}” comes nearest (off by {:.4}). Maxima are brighter than the images (by {brighter:.3}), so that what is interpolated between them is too bright; unpooling, which leaves three of four pixels black, is off by {:.4}: it keeps places, not brightness, and is made for the convolutions behind it. \
+                 A pixel shuffle of four channels, each with one pixel of every square, is off by {of_channels}: it moves numbers and loses none.",
                 best.0.0,
                 best.1[0],
                 errors[WAYS.len()][1]
@@ -150,16 +144,15 @@ fn explain(seed: u64) -> Page {
             figures: Vec::new(),
             tables: vec![table],
         },
-        code: vec!["crates/nn/src/resize: nearest, bilinear, Corners, pixel_shuffle", "crates/nn/src/pool/unpool.rs: max_unpool", "crates/nn/src/conv/conv_transpose2d.rs: ConvTranspose2d::bilinear"],
+        code: vec!["crates/nn/src/resize: nearest, bilinear, Corners, pixel_shuffle", "crates/nn/src/pool/unpool.rs: max_unpool"],
         tests: vec![
             "crates/nn/tests/resizing.rs: bilinear_resizing_is_pytorchs",
             "crates/nn/tests/resizing.rs: unpooling_puts_values_where_the_maxima_were",
             "crates/nn/tests/resizing.rs: channels_become_squares_of_pixels_and_back",
-            "crates/nn/tests/convolutions.rs: bilinear_kernels_have_the_worked_weights",
         ],
         sources: vec![
-            ["Long et al. 2015, Fully convolutional networks for semantic segmentation", "https://arxiv.org/abs/1411.4038"],
-            ["Badrinarayanan et al. 2017, SegNet", "https://arxiv.org/abs/1511.00561"],
+            ["Zeiler and Fergus 2014, Visualizing and understanding convolutional networks", "https://arxiv.org/abs/1311.2901"],
+            ["Badrinarayanan et al. 2017, SegNet: a deep convolutional encoder-decoder architecture for image segmentation", "https://arxiv.org/abs/1511.00561"],
             ["Shi et al. 2016, Real-time single image and video super-resolution using an efficient sub-pixel convolutional neural network", "https://arxiv.org/abs/1609.05158"],
         ],
     }
