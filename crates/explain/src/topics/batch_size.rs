@@ -327,7 +327,7 @@ fn explain(seed: u64) -> Page {
         experiment: Experiment {
             question: "How does the rate go with the batch?".into(),
             method: format!(
-                "{EXAMPLES} examples in batches of 8, 32 and 128, so in 256, 64 and 16 steps: at the rate that is best for 8, at that times the root of the batch's growth, and at that times its growth. Two classes around the corners of a square, three to sixteen to two                  units, {STARTS} runs each; rates and target were chosen so that the runs are short."
+                "{EXAMPLES} examples in batches of 8, 32 and 128, so in 256, 64 and 16 steps: at the rate that is best for 8, at that times the root of the batch's growth, and at that times its growth. Two classes around the corners of a square, three to sixteen to two units, {STARTS} runs each; rates and target were chosen so that the runs are short."
             ),
             result: format!(
                 "The best of the three: {words}. Near the noise scale a rate that grows with the batch makes up for the steps that are missing, and one that stays does not; far above it something is lost, and for plain SGD the linear rate may be larger than the loss's curvature \

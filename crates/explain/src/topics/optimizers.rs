@@ -308,7 +308,7 @@ fn explain(seed: u64) -> Page {
         experiment: Experiment {
             question: "Which is fastest on a small network?".into(),
             method: format!(
-                "Two convolutions and a linear layer learn to name {} generated images of 24 by 24 pixels, {EPOCHS} times in batches of {BATCH}, from the same first weights by the training loop itself. Of three rates for each the one with the lowest last loss                  counts; which three was chosen beforehand, around what is usual.",
+                "Two convolutions and a linear layer learn to name {} generated images of 24 by 24 pixels, {EPOCHS} times in batches of {BATCH}, from the same first weights by the training loop itself. Of three rates for each the one with the lowest last loss counts; which three was chosen beforehand, around what is usual.",
                 IMAGES[0]
             ),
             result: format!(
