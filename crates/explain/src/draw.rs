@@ -156,7 +156,10 @@ impl Drawing {
                 self.shade([corner[0], corner[1], cell, cell], colour, most * value.abs() / largest);
                 self.frame([corner[0], corner[1], cell, cell], "cell");
                 if let Some(decimals) = decimals {
-                    let text = format!("{value:.decimals$}").replace('-', "\u{2212}");
+                    let text = format!("{value:.decimals$}");
+                    // What rounds to zero has no sign.
+                    let sign = if text.parse() == Ok(0.0) { "" } else { "\u{2212}" };
+                    let text = text.replace('-', sign);
                     let middle = [corner[0] + cell / 2.0, corner[1] + cell / 2.0 + 4.0];
                     self.text(middle, Anchor::Middle, "name", &text);
                 }

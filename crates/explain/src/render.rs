@@ -23,8 +23,10 @@ const STYLE: &str = "\
 .tabled th:first-child { position: sticky; left: 0; background: var(--paper); padding-right: .6rem; }
 .small-ones { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(46%, 150px), 1fr)); gap: 1rem; }
 .small-ones p { margin: 0; font-size: .875rem; text-align: center; }
-.topics { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 280px), 1fr)); gap: 1rem 2rem; margin-top: 1.5rem; }
-.topics a { font-weight: 600; } .topics p { margin: .1rem 0; color: var(--soft); font-size: .9375rem; }
+.topics { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 280px), 1fr)); gap: 1.25rem; margin-top: 1.5rem; }
+.topics li { border: 1px solid var(--line); border-radius: 6px; padding: .9rem 1rem; break-inside: avoid; } .topics a { font-weight: 600; }
+.shown { display: flex; gap: .5rem; justify-content: center; margin-bottom: .8rem; } .shown svg { height: 8rem; min-width: 0; } .shown .legend, .shown text { display: none; }
+.topics p { margin: .1rem 0; color: var(--soft); font-size: .9375rem; }
 a { color: var(--c1); } .places li { padding: .15rem 0; } .places code { font: .8125rem/1.5 ui-monospace, Menlo, Consolas, \"Liberation Mono\", monospace; }
 nav { font-size: .875rem; margin-bottom: 1.5rem; }
 @media (max-width: 480px) { math { font-size: 1.05rem; } .tabled th:first-child { padding-right: .3rem; } }
@@ -99,23 +101,33 @@ pub fn html(topic: &Topic, explained: &Page, seed: u64) -> String {
     page(topic.title, POLICY, &head(), &body)
 }
 
-/// The page that leads to all others.
-pub fn index(topics: &[Topic]) -> String {
+/// The page that leads to all others, each shown by its first picture.
+pub fn index(pages: &[(&Topic, Page)]) -> String {
     let mut body = String::from(
         "<header>\n<h1>Concepts of deep learning</h1>\n<p class=\"subtitle\">Each page was made by the code that it explains.</p>\n\
          </header>\n<ul class=\"topics\">\n",
     );
-    for topic in topics {
+    for (topic, explained) in pages {
         let _ = writeln!(
             body,
-            "<li><a href=\"{}.html\">{}</a><p>{}</p></li>",
+            "<li><a href=\"{}.html\"><div class=\"shown\" aria-hidden=\"true\">{}</div>{}</a><p>{}</p></li>",
             topic.name,
+            explained.figures.first().map(shown).unwrap_or_default(),
             escape(topic.title),
             escape(topic.summary)
         );
     }
     body.push_str("</ul>\n");
     page("Concepts of deep learning", POLICY, &head(), &body)
+}
+
+/// A picture for the index; of many small ones the first three.
+fn shown(figure: &Figure) -> String {
+    match &figure.picture {
+        Picture::Chart(chart) => chart.draw(),
+        Picture::Drawing(drawing) => drawing.inline(),
+        Picture::Small(list) => list.iter().take(3).map(|(_, drawing)| drawing.inline()).collect(),
+    }
 }
 
 fn figure(figure: &Figure) -> String {

@@ -136,7 +136,7 @@ fn explain(_seed: u64) -> Page {
                 "weights: C_in C_out k² / g,  MACs: H W · C_in C_out k² / g",
             ),
         ],
-        figures: vec![figure, blocks],
+        figures: vec![blocks, figure],
         tables: vec![table, widths],
         experiment: Experiment {
             question: "Do groups ever meet?".into(),

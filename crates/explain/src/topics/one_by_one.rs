@@ -6,8 +6,10 @@ use burn::tensor::Distribution;
 use kiln_nn::{Conv2d, Conv2dConfig, Linear, padded};
 
 use super::cost::{Cost, compared};
+use super::values::rows;
 use super::{Topic, distance, formula};
-use crate::page::{Experiment, Page, Table};
+use crate::draw::{Anchor, Drawing};
+use crate::page::{Experiment, Figure, Page, Picture, Table};
 
 pub(super) const TOPIC: Topic = Topic {
     name: "one-by-one",
@@ -30,6 +32,23 @@ pub fn reductions() -> [Cost; 2] {
     [direct, reduced]
 }
 
+/// What a 1x1 convolution of six channels to four makes of one pixel: its channels, the weights, and what becomes of them.
+fn at_a_pixel(device: &Device) -> Drawing {
+    let conv = Conv2dConfig::new([6, 4], [1, 1]).with_bias(false).init(device);
+    let x = Tensor::<4>::random([1, 6, 1, 1], Distribution::Normal(0.0, 1.0), device);
+    let mut drawing = Drawing::new("A pixel's channels, the weights, and the new channels", [400.0, 222.0]);
+    let parts = [
+        ("channels", [20.0, 26.0], rows(x.clone())),
+        ("weights", [110.0, 56.0], rows(conv.weight.val().reshape([1, 1, 4, 6]))),
+        ("result", [350.0, 56.0], rows(conv.forward(x))),
+    ];
+    for (name, [x, y], values) in parts {
+        drawing.text([x, y - 8.0], Anchor::Start, "name", name);
+        drawing.grid([x, y], 32.0, &values, Some(1));
+    }
+    drawing
+}
+
 fn explain(seed: u64) -> Page {
     let [direct, reduced] = reductions();
     let (table, figure) = compared(
@@ -38,6 +57,11 @@ fn explain(seed: u64) -> Page {
     );
     let device = Device::flex();
     device.seed(seed);
+    let pixel = Figure {
+        name: "pixel".into(),
+        caption: "One pixel of six channels by a 1x1 convolution to four: each new channel is a row of the weights times the channels; all pixels have the same weights.".into(),
+        picture: Picture::Drawing(at_a_pixel(&device)),
+    };
     let conv = Conv2dConfig::new([64, 32], [1, 1]).init(&device);
     let weight = conv.weight.val().reshape([32, 64]).transpose();
     let linear = Linear { weight: Param::from_tensor(weight), bias: conv.bias.clone() };
@@ -59,7 +83,7 @@ fn explain(seed: u64) -> Page {
             formula(r"y_{:,i,j} = W x_{:,i,j} + b", "y[:, i, j] = W x[:, i, j] + b"),
             formula(r"\text{MACs} = H W \, C_{\text{in}} C_{\text{out}} \, k^2", "MACs = H W · C_in · C_out · k²"),
         ],
-        figures: vec![figure],
+        figures: vec![pixel, figure],
         tables: vec![table],
         experiment: Experiment {
             question: "Is it a linear layer?".into(),

@@ -7,6 +7,7 @@ use kiln_nn::{Conv2d, Conv2dConfig, LocallyConnected2d, LocallyConnected2dConfig
 use kiln_page::text::grouped;
 
 use super::cost::Cost;
+use super::values::rows;
 use super::{Topic, distance, formula};
 use crate::draw::Drawing;
 use crate::page::{Experiment, Figure, Page, Picture, Table};
@@ -35,6 +36,16 @@ pub fn first_of_vgg() -> Cost {
     Cost::of(|device| config.init(device), [3, 224, 224], Conv2d::forward)
 }
 
+/// A layer on eight pixels in a line as a matrix, found by what it makes of each of them alone.
+fn matrix(layer: impl Fn(Tensor<4>) -> Tensor<4>, device: &Device) -> Drawing {
+    let pixels = Tensor::<2>::eye(8, device).reshape([8, 1, 1, 8]);
+    // Without the bias.
+    let columns = layer(pixels.clone()) - layer(pixels.zeros_like());
+    let mut drawing = Drawing::new("Outputs (rows) by inputs (columns)", [168.0, 168.0]).at_most(220.0);
+    drawing.grid([4.0, 4.0], 20.0, &rows(columns.permute([1, 2, 3, 0])), None);
+    drawing
+}
+
 fn explain(seed: u64) -> Page {
     let [own, shared] = yolo();
     let mut table = Table::new(
@@ -55,6 +66,12 @@ fn explain(seed: u64) -> Page {
     ];
     let device = Device::flex().autodiff();
     device.seed(seed);
+    let line = Conv2dConfig::new([1, 1], [3, 3]).with_padding(padded(1)).init(&device);
+    let each = LocallyConnected2dConfig::new([1, 1], [1, 8], 3).with_padding(1).init(&device);
+    let matrices = vec![
+        ("a convolution".to_string(), matrix(|x| line.forward(x), &device)),
+        ("locally connected".to_string(), matrix(|x| each.forward(x), &device)),
+    ];
     let conv = Conv2dConfig::new([3, 4], [3, 3]).with_padding(padded(1)).init(&device);
     let local = LocallyConnected2d::tied(&conv, [8, 8], 1);
     let x = Tensor::<4>::random([2, 3, 8, 8], Distribution::Normal(0.0, 1.0), &device);
@@ -94,11 +111,18 @@ fn explain(seed: u64) -> Page {
             formula(r"\text{shared: } C_{\text{out}} C_{\text{in}} k^2, \quad \text{local: } H' W' C_{\text{out}} C_{\text{in}} k^2", "shared: C_out C_in k²,  local: H′W′ C_out C_in k²"),
             formula(r"f(T x) = T f(x) \text{ for a shift } T", "f(T x) = T f(x) for a shift T"),
         ],
-        figures: vec![Figure {
-            name: "parameters".into(),
-            caption: "Parameters of a layer of YOLOv1 as it was released (yolov1.cfg), where every place has its own kernel.".into(),
-            picture: Picture::Drawing(Drawing::bars("Parameters of both", &bars)),
-        }],
+        figures: vec![
+            Figure {
+                name: "matrices".into(),
+                caption: "Which weight leads from which of eight pixels in a line (columns) to which output (rows), kernels being three wide: the same three in every row, or three for each.".into(),
+                picture: Picture::Small(matrices),
+            },
+            Figure {
+                name: "parameters".into(),
+                caption: "Parameters of a layer of YOLOv1 as it was released (yolov1.cfg), where every place has its own kernel.".into(),
+                picture: Picture::Drawing(Drawing::bars("Parameters of both", &bars)),
+            },
+        ],
         tables: vec![table],
         experiment: Experiment {
             question: "Is a convolution a local layer whose kernels are tied?".into(),

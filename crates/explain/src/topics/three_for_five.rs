@@ -92,7 +92,7 @@ fn explain(seed: u64) -> Page {
             formula(r"2 \cdot 9 C^2 = 18 C^2 < 25 C^2", "2·9C² = 18C² < 25C²"),
             formula(r"3 \cdot 9 C^2 = 27 C^2 < 49 C^2", "3·9C² = 27C² < 49C²"),
         ],
-        figures: vec![figure, kernels],
+        figures: vec![kernels, figure],
         tables: vec![table, fields],
         experiment: Experiment {
             question: "Are two small kernels a large one?".into(),

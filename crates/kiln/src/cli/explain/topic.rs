@@ -92,12 +92,14 @@ fn one(
 fn gallery(out: &Path, image: Option<&RgbImage>, seed: u64, output: &Output) -> Result<()> {
     made(out)?;
     let started = Instant::now();
+    let mut pages = Vec::new();
     for topic in TOPICS {
         let page = topic.page(seed, image);
         write(&out.join(format!("{}.html", topic.name)), kiln_explain::html(topic, &page, seed))?;
+        pages.push((topic, page));
     }
     let index = out.join("index.html");
-    write(&index, kiln_explain::index(TOPICS))?;
+    write(&index, kiln_explain::index(&pages))?;
     let seconds = started.elapsed().as_secs_f64();
     let lines = format!("{} pages in {seconds:.1} s: {}", TOPICS.len(), index.display());
     output.answer(&lines, json!({"index": index, "pages": TOPICS.len(), "seconds": seconds}));
