@@ -11,12 +11,13 @@ use crate::graph::{Node, Output, Weight};
 
 /// What operations are one layer: their kinds in the order in which they run, and the layer's name. Nothing outside
 /// reads what they give on the way.
-const LAYERS: [(&[&str], &str); 9] = [
+const LAYERS: [(&[&str], &str); 10] = [
     // A bias is laid out between its use and the product.
     (&["matmul", "reshape", "add"], LINEAR),
     (&["matmul", "add"], LINEAR),
     (&["sigmoid", "mul"], "silu"),
     (&["hard_sigmoid", "mul"], "hard_swish"),
+    (&["mul", "erf", "add", "mul", "mul"], "gelu"),
     (&["mul", "greater", "mask_fill", "exp", "log1p", "div", "mask_where", "tanh", "mul"], "mish"),
     (&["reshape", "transpose", "reshape"], SHUFFLE),
     (&["zeros", "reshape", "reshape", "scatter", "reshape"], "max_unpool2d"),

@@ -10,6 +10,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
 use burn::prelude::*;
 use kiln_graph::{Graph, Output, Role};
+use kiln_nn::Activation;
 
 /// Of Burn's own layers.
 #[derive(Module, Debug)]
@@ -49,6 +50,23 @@ fn a_network_of_ones_own_is_recorded_with_names_and_costs() {
     // Weights and biases, a factor and a summand a channel; means and variances.
     assert_eq!(graph.parameters(Role::Trainable), 4 * 27 + 4 + 4 + 4 + 144 * 2 + 2);
     assert_eq!(graph.parameters(Role::Buffer), 4 + 4);
+}
+
+#[test]
+fn an_activation_of_several_operations_is_one_node() {
+    let build = |device: &Device| Conv2dConfig::new([3, 4], [3, 3]).init(device);
+    let rows = [
+        (Activation::Silu, "silu"),
+        (Activation::HardSwish, "hard_swish"),
+        (Activation::Mish, "mish"),
+        (Activation::Gelu, "gelu"),
+    ];
+    for (activation, kind) in rows {
+        let run = |conv: &Conv2d, x| vec![Output::new("map", &activation.forward(conv.forward(x)))];
+        let graph = Graph::record([1, 3, 8, 8], build, run).unwrap();
+        let kinds: Vec<&str> = graph.nodes.iter().map(|node| &*node.kind).collect();
+        assert_eq!(kinds, ["conv2d", kind]);
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Activations that Burn lacks, or has with a gap: made of its operations, so that they have gradients on every device.
 
+use std::f64::consts::FRAC_1_SQRT_2;
+
 use burn::prelude::*;
 
 use super::LECUN;
@@ -46,6 +48,12 @@ pub(super) fn softplus<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     let positive_part = x.clone().mask_fill(negative.clone(), 0.0);
     let minus_size = (-x.clone()).mask_where(negative, x);
     positive_part + minus_size.exp().log1p()
+}
+
+/// `x / 2 (1 + erf(x / sqrt(2)))`. (Burn's own takes its gradient from the approximation by `tanh` on most backends: three digits.)
+pub(super) fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let erf = (x.clone() * FRAC_1_SQRT_2).erf();
+    x * (erf + 1.0) * 0.5
 }
 
 pub(super) fn bent_identity<const D: usize>(x: Tensor<D>) -> Tensor<D> {

@@ -15,8 +15,8 @@ use burn::tensor::activation as stock;
 use serde::{Deserialize, Serialize};
 
 use function::{
-    bent_identity, elu, gaussian, hard_sigmoid, lecun_tanh, log_log, s_shaped_relu, sign, sinc, softplus,
-    step,
+    bent_identity, elu, gaussian, gelu, hard_sigmoid, lecun_tanh, log_log, s_shaped_relu, sign, sinc,
+    softplus, step,
 };
 pub use gated::{glu, maxout};
 pub use property::{ActivationProperties, ActivationRange, Smoothness};
@@ -228,7 +228,7 @@ impl Activation {
             Self::Mish => crate::mish(x),
             Self::Relu6 => crate::relu6(x),
             Self::HardSwish => crate::hard_swish(x),
-            Self::Gelu => stock::gelu(x),
+            Self::Gelu => gelu(x),
         }
     }
 }
