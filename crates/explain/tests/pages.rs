@@ -64,7 +64,13 @@ fn pages_are_whole_and_well_formed() {
                     .unwrap_or_else(|why| panic!("{} {}: {why}", topic.name, figure.name));
             });
         }
-        assert!(!written.contains("NaN") && !text(topic, page).contains("NaN"), "{}", topic.name);
+        // The letters of an embedded image may spell anything.
+        let mut said = written.split('"').filter(|part| !part.starts_with("data:"));
+        assert!(
+            said.all(|part| !part.contains("NaN")) && !text(topic, page).contains("NaN"),
+            "{}",
+            topic.name
+        );
     }
     roxmltree::Document::parse(index(&pages).trim_start_matches("<!DOCTYPE html>\n")).unwrap();
 }
