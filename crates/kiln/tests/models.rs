@@ -81,6 +81,9 @@ fn a_model_gives_on_a_device_what_it_gives_in_64_bits() {
         text.contains("0 of 1 within") && text.contains("layer3.2.bn2") && text.contains("times flex"),
         "{text}"
     );
+    let output = kiln.run(&["compare", "cifar10-resnet1202", "--devices", "flex", "--input", "8"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("beyond 32 bits; fresh weights grow"));
     let output = kiln.run(&["compare", "cifar10-resnet20", "--devices", "flex,flx"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stderr).unwrap().contains("unknown device `flx`; did you mean `flex`?"));

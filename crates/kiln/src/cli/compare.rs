@@ -71,6 +71,12 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     let images = noise.into_data();
 
     let precise = given(&network.valid().map(&mut Precise), &images, (&flex, DType::F64));
+    let largest = precise.outputs.iter().flat_map(|(_, values)| values).fold(0.0, |a: f64, b| a.max(b.abs()));
+    if largest > f64::from(f32::MAX) {
+        let what = format!("{} gives up to {largest:.0e}, which is beyond 32 bits", subject.entry.name);
+        return Err(Error::failure(what)
+            .hint("fresh weights grow with the depth; give trained ones: `--weights FILE`"));
+    }
     let mut runs: Vec<Run> = (names.into_iter().zip(devices))
         .map(|(name, device)| Run::begin(name, device, &network, &images, &precise))
         .collect::<Result<_>>()?;
