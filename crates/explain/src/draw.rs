@@ -167,6 +167,13 @@ impl Drawing {
         }
     }
 
+    /// A small square matrix, its numbers as colours.
+    pub fn matrix(title: impl Into<String>, values: &[Vec<f64>]) -> Self {
+        let mut drawing = Self::new(title, [168.0, 168.0]).at_most(220.0);
+        drawing.grid([4.0, 4.0], 160.0 / values.len() as f64, values, None);
+        drawing
+    }
+
     /// A bar for each name, as long as its value's share of the largest, with the value in words behind it.
     pub fn bars(title: impl Into<String>, bars: &[(&str, f64, String)]) -> Self {
         let mut drawing = Self::new(title, [420.0, 34.0 * bars.len() as f64 + 6.0]);

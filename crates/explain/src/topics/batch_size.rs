@@ -4,9 +4,10 @@ use burn::prelude::*;
 use kiln_core::Batch;
 use kiln_page::chart::{Chart, Look, Series};
 use kiln_page::scale::{Scale, Spelling};
-use kiln_train::{Adam, Estimate, GradientNoise, NoiseProbe, OptimizerConfig, Rule, Sgd};
+use kiln_train::{Adam, Estimate, GradientNoise, NoiseProbe, Optimizer, OptimizerConfig, Rule, Sgd};
 
 use super::corners::{Corners, Net, TASK, endless, others};
+use super::optimizers::MOMENTUM;
 use super::small::numbers;
 use super::values::minus;
 use super::{Topic, formula};
@@ -42,22 +43,26 @@ pub fn slope(points: &[[f64; 2]]) -> f64 {
     product(0, 1) / product(0, 0)
 }
 
-/// A network after so many steps of SGD on batches of 64 at a rate of 1.
-fn trained(steps: usize, seed: u64) -> Net {
-    let mut optimizer =
-        OptimizerConfig::from(Rule::Sgd(Sgd::default())).init().expect("options that make sense");
-    endless(&Corners::new(64, seed)).take(steps).fold(Net::new(seed), |net, batch| {
+/// A network after so many steps on batches of a size.
+fn learned(rule: &Rule, rate: f64, batch: usize, steps: usize, seed: u64) -> Net {
+    let mut optimizer = optimizer(rule);
+    endless(&Corners::new(batch, seed)).take(steps).fold(Net::new(seed), |net, batch| {
         let gradients = net.gradients(&batch);
-        optimizer.step(1.0, net, gradients)
+        optimizer.step(rate, net, gradients)
     })
+}
+
+fn optimizer(rule: &Rule) -> Optimizer {
+    OptimizerConfig::from(rule.clone()).init().expect("options that make sense")
 }
 
 /// The training crate's estimate of the noise of a network's gradients after so many steps: groups of 8 batches of 16.
 pub fn noise(steps: usize, seed: u64) -> GradientNoise {
     let probe = NoiseProbe { group: 8, groups: 40, seed };
-    let (net, optimizer) = (trained(steps, seed), Rule::Sgd(Sgd::default()).into());
+    let rule = Rule::Sgd(Sgd::default());
+    let net = learned(&rule, 1.0, 64, steps, seed);
     probe
-        .measure(net, &optimizer, &TASK, &Corners::new(16, seed + 2), |_| ())
+        .measure(net, &rule.into(), &TASK, &Corners::new(16, seed + 2), |_| ())
         .expect("gradients that are finite")
 }
 
@@ -70,9 +75,7 @@ const STARTS: u64 = 4;
 
 /// Steps until the loss on `test` is at the target, at most so many.
 fn steps_to(batch: usize, rate: f64, seed: u64, most: usize, test: &Batch) -> usize {
-    let mut optimizer =
-        OptimizerConfig::from(Rule::Sgd(Sgd::default())).init().expect("options that make sense");
-    let mut net = Net::new(seed);
+    let (mut optimizer, mut net) = (optimizer(&Rule::Sgd(Sgd::default())), Net::new(seed));
     for (step, batch) in (1..).zip(endless(&Corners::new(batch, seed)).take(most)) {
         let gradients = net.gradients(&batch);
         net = optimizer.step(rate, net, gradients);
@@ -133,17 +136,11 @@ const SCALINGS: [(&str, f64); 3] = [("the same", 0.0), ("root", 0.5), ("linear",
 const BATCHES: [usize; 3] = [8, 32, 128];
 const EXAMPLES: usize = 2048;
 
-/// The loss on other examples after [`EXAMPLES`].
-fn ended(rule: &Rule, rate: f64, batch: usize, seed: u64) -> f64 {
-    let test = others(seed);
+/// The loss on `test` after [`EXAMPLES`].
+fn ended(rule: &Rule, rate: f64, batch: usize, seed: u64, test: &Batch) -> f64 {
     let of = |seed: u64| {
-        let mut optimizer = OptimizerConfig::from(rule.clone()).init().expect("options that make sense");
-        let corners = Corners::new(batch, seed);
-        let net = endless(&corners).take(EXAMPLES / batch).fold(Net::new(seed), |net, batch| {
-            let gradients = net.gradients(&batch);
-            optimizer.step(rate, net, gradients)
-        });
-        net.valid().loss(&test).into_scalar::<f64>()
+        let net = learned(rule, rate, batch, EXAMPLES / batch, seed);
+        net.valid().loss(test).into_scalar::<f64>()
     };
     (0..STARTS).map(|at| of(seed + 10 * at)).sum::<f64>() / STARTS as f64
 }
@@ -157,18 +154,18 @@ struct Scaled {
 }
 
 fn scaled(seed: u64) -> Vec<Scaled> {
-    let momentum = Sgd { momentum: 0.9, ..Sgd::default() };
+    let test = others(seed);
     let rules = [
         ("SGD", Rule::Sgd(Sgd::default()), [0.1, 0.2, 0.4]),
-        ("momentum", Rule::Sgd(momentum), [0.01, 0.02, 0.04]),
+        ("momentum", Rule::Sgd(MOMENTUM), [0.01, 0.02, 0.04]),
         ("Adam", Rule::Adam(Adam::default()), [0.005, 0.01, 0.02]),
     ];
     let of = |(name, rule, rates): (&'static str, Rule, [f64; 3])| {
-        let losses = rates.map(|rate| (rate, ended(&rule, rate, BATCHES[0], seed)));
+        let losses = rates.map(|rate| (rate, ended(&rule, rate, BATCHES[0], seed, &test)));
         let (rate, loss) = losses.into_iter().min_by(|a, b| a.1.total_cmp(&b.1)).expect("three rates");
         let larger = [BATCHES[1], BATCHES[2]].map(|batch| {
             let ratio = batch as f64 / BATCHES[0] as f64;
-            SCALINGS.map(|(_, power)| ended(&rule, rate * ratio.powf(power), batch, seed))
+            SCALINGS.map(|(_, power)| ended(&rule, rate * ratio.powf(power), batch, seed, &test))
         });
         Scaled { name, rate, loss, larger }
     };

@@ -27,12 +27,22 @@ impl Cost {
         image: [usize; 3],
         forward: impl Fn(&M, Tensor<4>) -> Tensor<D>,
     ) -> Self {
-        let [channels, height, width] = image;
-        let output = |module: &M, images| vec![Output::new("y", &forward(module, images))];
-        let graph = Graph::record([1, channels, height, width], init, output);
-        let graph = graph.expect("an image that is large enough");
+        let graph = recorded(image, init, forward);
         Self { parameters: graph.parameters(Role::Trainable), macs: graph.cost().macs }
     }
+}
+
+/// The graph of what a module computes of an image `[1, channels, height, width]`.
+///
+/// # Panics
+/// If the image is too small for it.
+pub(super) fn recorded<M: Module, const D: usize>(
+    [channels, height, width]: [usize; 3],
+    init: impl FnOnce(&Device) -> M,
+    forward: impl Fn(&M, Tensor<4>) -> Tensor<D>,
+) -> Graph {
+    let output = |module: &M, images| vec![Output::new("y", &forward(module, images))];
+    Graph::record([1, channels, height, width], init, output).expect("an image that is large enough")
 }
 
 /// Costs as a table, the first being what the others are compared with, and as bars of their multiplications.

@@ -1,7 +1,5 @@
 //! What "FLOPs" are, where they are, and whether they tell the time.
 
-use std::time::Instant;
-
 use burn::nn::LstmConfig;
 use burn::prelude::*;
 use kiln_core::{Network, learnable_parameters};
@@ -12,6 +10,8 @@ use kiln_resnet::ResNetConfig;
 use kiln_vgg::{Head, VggConfig};
 use kiln_yolo::{Scale, YoloV8Config};
 
+use super::cost::{Cost, recorded};
+use super::timed::{Run, Timed};
 use super::{Topic, formula};
 use crate::draw::{Anchor, Drawing};
 use crate::page::{Experiment, Figure, Page, Picture, Table};
@@ -22,8 +22,6 @@ pub(super) const TOPIC: Topic = Topic {
     summary: "Four ways to count one convolution, where a network's multiplications and parameters are, and what they say of time.",
     explain,
 };
-
-type Run = Box<dyn Fn(Tensor<4>) -> Tensor<4>>;
 
 /// A layer: its name, the sides of its input, its parameters and multiply-adds by the formula, and itself.
 pub struct Layer {
@@ -39,14 +37,16 @@ pub struct Layer {
     pub graph: Graph,
 }
 
-fn recorded<M: Module, const D: usize>(
-    input: [usize; 3],
-    init: impl FnOnce(&Device) -> M,
-    forward: impl Fn(&M, Tensor<4>) -> Tensor<D>,
-) -> Graph {
-    let output = |module: &M, images| vec![Output::new("y", &forward(module, images))];
-    let graph = Graph::record([1, input[0], input[1], input[2]], init, output);
-    graph.expect("an input that is large enough")
+fn linear([inputs, outputs]: [usize; 2]) -> Graph {
+    let config = LinearConfig::new(inputs, outputs);
+    let flat = |layer: &Linear, x: Tensor<4>| layer.forward(x.flatten::<2>(1, 3));
+    recorded([inputs, 1, 1], |device| config.init(device), flat)
+}
+
+/// The transposed convolution that makes YOLOv8n-seg's prototypes twice as large.
+fn doubling() -> Graph {
+    let config = ConvTranspose2dConfig::new([64, 64], [2, 2]).with_stride([2, 2]);
+    recorded([64, 80, 80], |device| config.init(device), ConvTranspose2d::forward)
 }
 
 /// One of each kind, with its formula.
@@ -55,9 +55,6 @@ pub fn layers() -> Vec<Layer> {
     let of = |config: Conv2dConfig, input| recorded(input, |device| config.init(device), Conv2d::forward);
     let biased = |channels, kernel: usize| conv(channels, kernel, 1).with_bias(true);
     let (map, small) = ([16, 28, 28], [8, 14, 14]);
-    let transposed = ConvTranspose2dConfig::new([64, 64], [2, 2]).with_stride([2, 2]);
-    let linear = LinearConfig::new(512, 1000);
-    let flat = |layer: &Linear, x: Tensor<4>| layer.forward(x.flatten::<2>(1, 3));
     let local = LocallyConnected2dConfig::new([8, 4], [14, 14], 3).with_padding(1);
     vec![
         layer(
@@ -94,7 +91,7 @@ pub fn layers() -> Vec<Layer> {
             [64, 80, 80],
             64 * (64 * 4 + 1),
             80 * 80 * 64 * 64 * 4,
-            recorded([64, 80, 80], |device| transposed.init(device), ConvTranspose2d::forward),
+            doubling(),
         ),
         layer(
             "batch normalization of 16",
@@ -103,13 +100,7 @@ pub fn layers() -> Vec<Layer> {
             0,
             recorded(map, |device| BatchNormConfig::new(16).init(device), BatchNorm::forward),
         ),
-        layer(
-            "linear, 512 to 1000",
-            [512, 1, 1],
-            512 * 1000 + 1000,
-            512 * 1000,
-            recorded([512, 1, 1], |device| linear.init(device), flat),
-        ),
+        layer("linear, 512 to 1000", [512, 1, 1], 512 * 1000 + 1000, 512 * 1000, linear([512, 1000])),
     ]
 }
 
@@ -122,9 +113,7 @@ pub fn lstm(inputs: usize, units: usize) -> usize {
 pub fn conventions() -> [(&'static str, [u64; 2]); 4] {
     let config = conv([3, 64], 3, 1).with_bias(true);
     let first = recorded([3, 224, 224], |device| config.init(device), Conv2d::forward).cost();
-    let linear = LinearConfig::new(4096, 1000);
-    let flat = |layer: &Linear, x: Tensor<4>| layer.forward(x.flatten::<2>(1, 3));
-    let last = recorded([4096, 1, 1], |device| linear.init(device), flat).cost();
+    let last = linear([4096, 1000]).cost();
     let (places, [inputs, outputs], area) = (224 * 224, [3, 64], 9);
     [
         ("(a) multiply-adds", [first.macs, last.macs]),
@@ -149,14 +138,13 @@ pub fn segmenter() -> [u64; 2] {
     );
     let macs = |channels: [usize; 2], kernel, side| {
         let input = [channels[0], side, side];
-        recorded(input, |device| conv(channels, kernel, 1).init(device), Conv2d::forward).cost().macs
+        Cost::of(|device| conv(channels, kernel, 1).init(device), input, Conv2d::forward).macs
     };
     // Of each level 32 coefficients a cell, by 3x3, 3x3 and 1x1.
     let coefficients = [(64, 80), (128, 40), (256, 20)].map(|(channels, side)| {
         macs([channels, 32], 3, side) + macs([32, 32], 3, side) + macs([32, 32], 1, side)
     });
-    let transposed = ConvTranspose2dConfig::new([64, 64], [2, 2]).with_stride([2, 2]);
-    let doubled = recorded([64, 80, 80], |device| transposed.init(device), ConvTranspose2d::forward).cost();
+    let doubled = doubling().cost();
     // The prototypes: 3x3, doubled, 3x3, and 32 of them.
     let prototypes = macs([64, 64], 3, 80) + doubled.macs + macs([64, 64], 3, 160) + macs([64, 32], 1, 160);
     let all = detector.expect("a size for it").cost().macs + coefficients.iter().sum::<u64>() + prototypes;
@@ -205,35 +193,33 @@ fn shares(title: &str, graph: &Graph) -> Drawing {
     drawing
 }
 
-/// A layer that was run: its millions of multiply-adds, and its milliseconds.
-struct Timed {
+/// A layer that was run, and its millions of multiply-adds.
+struct Row {
     name: &'static str,
     macs: f64,
-    milliseconds: f64,
+    timed: Timed,
 }
 
-/// The shortest of some runs.
-fn timed(name: &'static str, input: [usize; 3], macs: u64, run: &Run) -> Timed {
-    let [channels, height, width] = input;
-    let x = Draws::new(0).normal([1, channels, height, width], &Tensor::<1>::zeros([1], &Device::flex()));
-    let once = || {
-        let start = Instant::now();
-        let y = run(x.clone());
-        let seconds = start.elapsed().as_secs_f64();
-        drop(y);
-        1000.0 * seconds
-    };
-    let milliseconds = (0..12).map(|_| once()).fold(f64::INFINITY, f64::min);
-    Timed { name, macs: macs as f64 / 1e6, milliseconds }
+impl Row {
+    /// Timed so often that the shortest time is what it takes.
+    fn of(name: &'static str, input: [usize; 3], macs: u64, run: Run) -> Self {
+        let mut timed = Timed::new(input, run);
+        (0..12).for_each(|_| timed.time());
+        Self { name, macs: macs as f64 / 1e6, timed }
+    }
+
+    /// Billions of multiply-adds a second.
+    fn speed(&self) -> f64 {
+        self.macs / self.timed.milliseconds
+    }
 }
 
-fn measured() -> Vec<Timed> {
+fn measured() -> Vec<Row> {
     let device = Device::flex();
     let convolution = |name, config: Conv2dConfig, input: [usize; 3]| {
-        let macs = recorded(input, |device| config.init(device), Conv2d::forward).cost().macs;
+        let Cost { macs, .. } = Cost::of(|device| config.init(device), input, Conv2d::forward);
         let layer = config.init(&device);
-        let run: Run = Box::new(move |x| layer.forward(x));
-        timed(name, input, macs, &run)
+        Row::of(name, input, macs, Box::new(move |x| layer.forward(x)))
     };
     let linear = LinearConfig::new(9216, 4096).init(&device);
     let run: Run = Box::new(move |x| linear.forward(x.flatten::<2>(1, 3)).reshape([1, 4096, 1, 1]));
@@ -244,7 +230,7 @@ fn measured() -> Vec<Timed> {
         convolution("256 to 64 by 1x1, of 56", conv([256, 64], 1, 1), [256, 56, 56]),
         convolution("512 to 512 by 3x3, stride 2, of 14", conv([512, 512], 3, 2), [512, 14, 14]),
         convolution("256 by 3x3, depthwise, of 56", conv([256, 256], 3, 1).with_groups(256), [256, 56, 56]),
-        timed("9216 to 4096, linear", [256, 6, 6], 9216 * 4096, &run),
+        Row::of("9216 to 4096, linear", [256, 6, 6], 9216 * 4096, run),
     ]
 }
 
@@ -304,18 +290,15 @@ fn explain(_seed: u64) -> Page {
         "Layers of networks on one image: millions of multiply-adds, milliseconds, and billions of multiply-adds a second",
         &["layer", "millions", "ms", "a second"],
     );
-    let speed = |row: &Timed| row.macs / row.milliseconds;
     for row in &rows {
-        times.row(
-            row.name,
-            [format!("{:.1}", row.macs), format!("{:.2}", row.milliseconds), format!("{:.1}", speed(row))],
-        );
+        let milliseconds = format!("{:.2}", row.timed.milliseconds);
+        times.row(row.name, [format!("{:.1}", row.macs), milliseconds, format!("{:.1}", row.speed())]);
     }
-    let by_speed = |a: &&Timed, b: &&Timed| speed(a).total_cmp(&speed(b));
+    let by_speed = |a: &&Row, b: &&Row| a.speed().total_cmp(&b.speed());
     let [slowest, fastest] =
         [rows.iter().min_by(by_speed), rows.iter().max_by(by_speed)].map(|one| one.expect("layers"));
     let bars: Vec<(&str, f64, String)> =
-        rows.iter().map(|row| (row.name, speed(row), format!("{:.1}", speed(row)))).collect();
+        rows.iter().map(|row| (row.name, row.speed(), format!("{:.1}", row.speed()))).collect();
     Page {
         idea: [
             "A layer's cost is counted in multiplications, each with the addition behind it, and in the numbers that it learns.",
@@ -340,10 +323,10 @@ fn explain(_seed: u64) -> Page {
                 "Not between kinds of layers: this run, on this machine, “{}” did {:.1} billion multiply-adds a second and “{}” {:.1}, {:.0} times as many. A depthwise layer has few of them for each number that it moves, and a linear layer on one image reads every \
                  weight for a single one, so both wait for memory. The 3x3 convolution of maps of 56 is done by Winograd's way, with a quarter of the multiplications that are counted; on maps of 7 that does not pay, and is not done. Times differ from run to run; counts do not.",
                 slowest.name,
-                speed(slowest),
+                slowest.speed(),
                 fastest.name,
-                speed(fastest),
-                speed(fastest) / speed(slowest)
+                fastest.speed(),
+                fastest.speed() / slowest.speed()
             ),
             figures: vec![Figure {
                 name: "speed".into(),

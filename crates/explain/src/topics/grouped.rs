@@ -7,7 +7,7 @@ use kiln_nn::{Conv2d, Conv2dConfig, halves, interleave, padded};
 use kiln_page::text::grouped as thousands;
 
 use super::cost::{Cost, compared};
-use super::values::flat;
+use super::values::{ends, flat};
 use super::{Topic, formula};
 use crate::draw::Drawing;
 use crate::page::{Experiment, Figure, Page, Picture, Table};
@@ -69,9 +69,7 @@ fn shuffle(x: Tensor<4>) -> Tensor<4> {
 }
 
 fn matrix(name: String, sees: &[Vec<f64>]) -> (String, Drawing) {
-    let mut drawing =
-        Drawing::new(format!("Which inputs each output sees, {name}"), [168.0, 168.0]).at_most(220.0);
-    drawing.grid([4.0, 4.0], 20.0, sees, None);
+    let drawing = Drawing::matrix(format!("Which inputs each output sees, {name}"), sees);
     (name, drawing)
 }
 
@@ -109,10 +107,8 @@ fn explain(_seed: u64) -> Page {
     );
     let mut met = Vec::new();
     for layers in 1..=3 {
-        let cells = [false, true].map(|shuffled| {
-            let counts = seen(2, layers, shuffled).into_iter().map(|row| row.iter().sum::<f64>());
-            counts.fold([f64::INFINITY, 0.0f64], |[low, high], one| [low.min(one), high.max(one)])
-        });
+        let cells = [false, true]
+            .map(|shuffled| ends(seen(2, layers, shuffled).into_iter().map(|row| row.iter().sum::<f64>())));
         let written =
             |[low, high]: [f64; 2]| if low == high { low.to_string() } else { format!("{low} to {high}") };
         meetings.row(layers.to_string(), cells.map(written));

@@ -35,6 +35,7 @@ mod small;
 mod sobel;
 mod surface;
 pub mod three_for_five;
+mod timed;
 pub mod training_loop;
 mod transposed;
 mod upsampling;

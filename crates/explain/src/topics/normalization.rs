@@ -1,11 +1,12 @@
 //! Over which values mean and variance are taken.
 
 use burn::module::Param;
+use burn::optim::GradientsParams;
 use burn::prelude::*;
-use burn::tensor::Gradients;
 use kiln_nn::*;
 use kiln_page::chart::{Chart, Look, Series};
 use kiln_page::scale::{Scale, Spelling};
+use kiln_train::{OptimizerConfig, Rule, Sgd};
 
 use super::values::{flat, minus};
 use super::{Topic, formula};
@@ -168,6 +169,7 @@ const STEPS: usize = 800;
 const RATE: f64 = 0.5;
 
 /// Layers of sigmoids, with or without a normalization before each, and a linear one behind them.
+#[derive(Module, Debug)]
 struct Sigmoids {
     linears: Vec<Linear>,
     norms: Vec<BatchNorm>,
@@ -193,23 +195,6 @@ impl Sigmoids {
         });
         self.linears[LAYERS].forward(x)
     }
-
-    /// A step of gradient descent.
-    fn step(&mut self, gradients: &Gradients) {
-        for linear in &mut self.linears {
-            stepped(&mut linear.weight, gradients);
-            linear.bias.iter_mut().for_each(|bias| stepped(bias, gradients));
-        }
-        for norm in &mut self.norms {
-            stepped(&mut norm.gamma, gradients);
-            stepped(&mut norm.beta, gradients);
-        }
-    }
-}
-
-fn stepped<const D: usize>(param: &mut Param<Tensor<D>>, gradients: &Gradients) {
-    let gradient = param.val().grad(gradients).expect("weights that learn");
-    *param = Param::from_tensor((param.val().inner() - gradient * RATE).autodiff());
 }
 
 /// Points of a square, and whether they are within a circle of half its area.
@@ -226,11 +211,14 @@ fn learned(seed: u64, normalized: bool) -> (Vec<[f64; 2]>, f64) {
     let [x, inside] = circle(&mut draws, &device);
     let share = f64::from(inside.clone().mean().into_scalar::<f32>());
     let mut network = Sigmoids::new(normalized, &mut draws, &device);
+    let mut optimizer =
+        OptimizerConfig::from(Rule::Sgd(Sgd::default())).init().expect("options that make sense");
     let losses = (0..STEPS).map(|step| {
         let logits = network.forward(x.clone());
         // log(1 + exp(z)) - t z
         let loss = (Activation::SoftPlus.forward(logits.clone()) - logits * inside.clone()).mean();
-        network.step(&loss.backward());
+        let gradients = GradientsParams::from_grads(loss.backward(), &network);
+        network = optimizer.step(RATE, network.clone(), gradients);
         [step as f64, f64::from(loss.into_scalar::<f32>())]
     });
     (losses.collect(), -share * share.ln() - (1.0 - share) * (1.0 - share).ln())

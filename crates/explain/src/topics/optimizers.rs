@@ -66,7 +66,7 @@ fn kinds() -> [Kin; 4] {
 }
 
 const NESTEROV: Sgd = Sgd { nesterov: true, ..MOMENTUM };
-const MOMENTUM: Sgd = Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0, dampening: 0.0 };
+pub(super) const MOMENTUM: Sgd = Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0, dampening: 0.0 };
 
 /// Gradients of the traces, whatever the place.
 const GRADIENTS: [f64; 3] = [1.0, -0.5, 0.25];

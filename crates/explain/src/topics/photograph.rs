@@ -10,7 +10,7 @@ use kiln_nn::{Border, Difference, image_gradients};
 use kiln_resnet::{Depth, ResNetConfig};
 
 use super::pooling::POOLS;
-use super::values::{rows, tensor};
+use super::values::{ends, flat, rows, tensor};
 use crate::draw::Drawing;
 use crate::page::{Figure, Picture};
 
@@ -72,20 +72,14 @@ fn picture_of(name: &str, picture: &RgbImage) -> (String, Drawing) {
     (name.to_string(), drawing)
 }
 
-fn ends(map: &Tensor<4>) -> [f64; 2] {
-    let values = rows(map.clone());
-    let all = || values.iter().flatten().copied();
-    [all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max)]
-}
-
 fn edges(image: &RgbImage) -> Figure {
     let image = grey(image);
     let found = image_gradients(image.clone(), Difference::Sobel, Border::Reflect);
     let size = found.magnitude();
-    let mut sorted: Vec<f64> = rows(size.clone()).into_iter().flatten().collect();
+    let mut sorted: Vec<f64> = flat(size.clone());
     sorted.sort_by(f64::total_cmp);
     let least = sorted[sorted.len() * 9 / 10].max(1e-9);
-    let most = ends(&size)[1];
+    let [_, most] = ends(sorted.iter().copied());
     let strong = size.clone().greater_equal_elem(least).float().cast(image.dtype());
     Figure {
         name: "photograph".into(),
@@ -108,7 +102,7 @@ fn pools(image: &RgbImage) -> Figure {
     let mut panels = vec![panel("the image", image.clone(), [0.0, 1.0])];
     for (name, pool) in POOLS {
         let small = pool(pool(image.clone()));
-        let ends = ends(&small);
+        let ends = ends(flat(small.clone()));
         panels.push(panel(name, small, ends));
     }
     Figure {

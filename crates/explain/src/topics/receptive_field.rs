@@ -4,11 +4,12 @@ use burn::prelude::*;
 use burn::tensor::DType;
 use kiln_alexnet::AlexNetConfig;
 use kiln_core::Network;
-use kiln_graph::{Graph, Output, Side};
+use kiln_graph::Side;
 use kiln_nn::{Conv2d, Conv2dConfig, padded};
 use kiln_resnet::{Depth, ResNetConfig, Version};
 use kiln_vgg::{Head, VggConfig};
 
+use super::cost::recorded;
 use super::{Topic, formula};
 use crate::draw::Drawing;
 use crate::page::{Experiment, Figure, Page, Picture, Table};
@@ -23,20 +24,16 @@ pub(super) const TOPIC: Topic = Topic {
 /// What an output of convolutions of one channel, one after the other, sees along a side, found on their graph.
 ///
 /// # Panics
-/// If there is no layer, or the layers see more than 128 pixels.
+/// If there is no layer, or the layers leave nothing of 128 pixels.
 pub fn chained(layers: &[Conv2dConfig]) -> Side {
     let convs = |device: &Device| layers.iter().map(|layer| layer.init(device)).collect::<Vec<Conv2d>>();
-    let output = |convs: &Vec<Conv2d>, images| {
-        vec![Output::new("y", &convs.iter().fold(images, |x, conv| conv.forward(x)))]
-    };
-    let graph = Graph::record([1, 1, 128, 128], convs, output).expect("an image that is large enough");
+    let graph = recorded([1, 128, 128], convs, |convs, x| convs.iter().fold(x, |x, conv| conv.forward(x)));
     graph.fields().pop().flatten().expect("a layer at least").sides[0]
 }
 
 /// What every convolution and pool of a classifier sees of an image of 224 by 224 pixels, by its name.
 fn fields<N: Network<Output = Tensor<2>>>(init: impl FnOnce(&Device) -> N) -> Vec<(String, Side)> {
-    let said = |network: &N, images| vec![Output::new("logits", &network.forward(images))];
-    let graph = Graph::record([1, 3, 224, 224], init, said).expect("an image that is large enough");
+    let graph = recorded([3, 224, 224], init, N::forward);
     let windows = graph.nodes.iter().zip(graph.fields());
     let windows = windows.filter(|(node, _)| ["conv2d", "max_pool2d"].contains(&node.kind.as_str()));
     windows.filter_map(|(node, field)| Some((node.name.clone(), field?.sides[0]))).collect()

@@ -41,9 +41,7 @@ fn matrix(layer: impl Fn(Tensor<4>) -> Tensor<4>, device: &Device) -> Drawing {
     let pixels = Tensor::<2>::eye(8, device).reshape([8, 1, 1, 8]);
     // Without the bias.
     let columns = layer(pixels.clone()) - layer(pixels.zeros_like());
-    let mut drawing = Drawing::new("Outputs (rows) by inputs (columns)", [168.0, 168.0]).at_most(220.0);
-    drawing.grid([4.0, 4.0], 20.0, &rows(columns.permute([1, 2, 3, 0])), None);
-    drawing
+    Drawing::matrix("Outputs (rows) by inputs (columns)", &rows(columns.permute([1, 2, 3, 0])))
 }
 
 fn explain(seed: u64) -> Page {

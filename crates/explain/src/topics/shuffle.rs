@@ -1,7 +1,5 @@
 //! What makes a network fast beside its multiply-adds: four rules, measured here.
 
-use std::time::Instant;
-
 use burn::prelude::*;
 use kiln_core::Network;
 use kiln_nn::*;
@@ -11,6 +9,7 @@ use kiln_page::text::grouped;
 use kiln_shufflenet::{ShuffleNetV2Config, Stem, Width};
 
 use super::cost::Cost;
+use super::timed::{Run, Timed};
 use super::{Topic, formula};
 use crate::draw::{Anchor, Drawing};
 use crate::page::{Experiment, Figure, Page, Picture, Table};
@@ -34,26 +33,11 @@ struct Row {
     macs: f64,
     /// Numbers read and written, millions; of single layers.
     memory: Option<f64>,
-    input: Tensor<4>,
-    run: Run,
-    /// The shortest of all rounds.
-    milliseconds: f64,
+    timed: Timed,
 }
-
-type Run = Box<dyn Fn(Tensor<4>) -> Tensor<4>>;
 
 /// Of the measurements: all layers in turn, so that what else the machine does hits all alike.
 const ROUNDS: usize = 40;
-
-impl Row {
-    fn time(&mut self) {
-        let start = Instant::now();
-        let y = (self.run)(self.input.clone());
-        let seconds = start.elapsed().as_secs_f64();
-        drop(y);
-        self.milliseconds = self.milliseconds.min(1000.0 * seconds);
-    }
-}
 
 fn pointwise(channels: [usize; 2], groups: usize) -> Conv2d {
     conv(channels, 1, 1).with_groups(groups).init(&Device::flex())
@@ -88,11 +72,9 @@ fn bottleneck(rectified: bool, shortcut: bool) -> Run {
 /// All rows, measured.
 fn measured() -> Vec<Row> {
     let mut rows = Vec::new();
-    let like = Tensor::<1>::zeros([1], &Device::flex());
     let mut add_row = |rule, name: String, macs: f64, memory: Option<f64>, channels, run: Run| {
-        let input = Draws::new(0).normal([1, channels, SIDE, SIDE], &like);
-        let (macs, milliseconds) = (macs * PIXELS / 1e6, f64::INFINITY);
-        rows.push(Row { rule, name, macs, memory, input, run, milliseconds });
+        let timed = Timed::new([channels, SIDE, SIDE], run);
+        rows.push(Row { rule, name, macs: macs * PIXELS / 1e6, memory, timed });
     };
     for [c1, c2] in [[128, 128], [90, 180], [52, 312], [36, 432]] {
         let (layer, products) = (pointwise([c1, c2], 1), (c1 * c2) as f64);
@@ -118,7 +100,7 @@ fn measured() -> Vec<Row> {
         add_row(4, format!("and {name}"), products, None, 128, bottleneck(rectified, shortcut));
     }
     for _ in 0..ROUNDS {
-        rows.iter_mut().for_each(Row::time);
+        rows.iter_mut().for_each(|row| row.timed.time());
     }
     rows
 }
@@ -160,15 +142,15 @@ fn explain(_seed: u64) -> Page {
     let of = |rule: usize| -> Vec<&Row> { rows.iter().filter(|row| row.rule == rule).collect() };
     let tables = rules.iter().zip(1..).map(|(caption, rule)| {
         let all = of(rule);
-        let first = all[0].milliseconds;
+        let first = all[0].timed.milliseconds;
         let mut table = Table::new(caption, &["layers", "multiply-adds", "moved", "ms", "ratio"]);
         for row in all {
             let memory = row.memory.map_or("–".into(), |memory| format!("{memory:.2}"));
             let cells = [
                 format!("{:.1}", row.macs),
                 memory,
-                format!("{:.2}", row.milliseconds),
-                format!("{:.2}", row.milliseconds / first),
+                format!("{:.2}", row.timed.milliseconds),
+                format!("{:.2}", row.timed.milliseconds / first),
             ];
             table.row(row.name.clone(), cells);
         }
@@ -178,13 +160,13 @@ fn explain(_seed: u64) -> Page {
     let listed = |much: bool| -> String {
         let worth = [(1, &[3][..]), (2, &[3]), (3, &[2, 4]), (4, &[3])].map(|(rule, tried)| {
             let all = of(rule);
-            tried.iter().any(|at| all[*at].milliseconds > 1.1 * all[0].milliseconds)
+            tried.iter().any(|at| all[*at].timed.milliseconds > 1.1 * all[0].timed.milliseconds)
         });
         let names: Vec<String> =
             (1..=4).filter(|rule| worth[rule - 1] == much).map(|rule| format!("G{rule}")).collect();
         if names.is_empty() { "none".into() } else { names.join(", ") }
     };
-    let ratio = |rule: usize, at: usize| of(rule)[at].milliseconds / of(rule)[0].milliseconds;
+    let ratio = |rule: usize, at: usize| of(rule)[at].timed.milliseconds / of(rule)[0].timed.milliseconds;
 
     let mut networks = Table::new(
         "The networks, for images of 224 by 224 and 1000 classes: millions of multiply-adds counted from the recorded graph, and as the paper gives them (Table 8)",
@@ -258,9 +240,9 @@ fn explain(_seed: u64) -> Page {
                 ratio(4, 3),
                 listed(true),
                 listed(false),
-                of(1)[0].milliseconds,
-                of(2)[0].milliseconds,
-                of(3)[0].milliseconds
+                of(1)[0].timed.milliseconds,
+                of(2)[0].timed.milliseconds,
+                of(3)[0].timed.milliseconds
             ),
             figures: Vec::new(),
             tables: tables.collect(),

@@ -8,8 +8,9 @@ use kiln_data::Dataset;
 use kiln_nn::Draws;
 use kiln_page::chart::{Chart, Look, Series};
 use kiln_page::scale::{Scale, Spelling};
-use kiln_train::{Length, Rule, Sgd, Trainer};
+use kiln_train::{Length, Rule, Trainer};
 
+use super::optimizers::MOMENTUM;
 use super::small::{self, Heard, Small};
 use super::{Topic, distance, formula};
 use crate::draw::{Anchor, Drawing};
@@ -52,25 +53,26 @@ pub fn counted() -> Vec<Counted> {
     ways.map(of).into()
 }
 
-/// A fresh network trained for some epochs by momentum; the mean loss of the first of them, and what was heard.
+/// A fresh network trained for some epochs by momentum: the mean loss of the first of them, what was heard, and the weights in the end.
 fn run(train: &impl Batches, epochs: usize, rate: f64, accumulate: usize) -> (f64, Heard, Vec<f32>) {
     let folder = small::folder();
-    let mut trainer = small::trainer(folder.path(), Length::Epochs(epochs), rate, MOMENTUM);
+    let mut trainer = small::trainer(folder.path(), Length::Epochs(epochs), rate, Rule::Sgd(MOMENTUM));
     trainer.recipe.accumulate = accumulate;
     let (fit, heard) = small::fit(&trainer, train, &Vec::new(), None);
     (fit.history[0].train_loss, heard, fit.network.weights())
 }
 
-const MOMENTUM: Rule = Rule::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0, dampening: 0.0 });
-
-/// Of a network that stays as it is: the mean of its batches' mean losses, and the loss that the loop says the epoch had.
-pub fn epoch_losses(batch: usize) -> [f64; 2] {
+/// Of a network that stays as it is, by the images of a batch: the mean of its batches' mean losses, and the loss that the loop says
+/// the epoch had.
+pub fn epoch_losses<const N: usize>(batches: [usize; N]) -> [[f64; 2]; N] {
     let images = small::images("train", ITEMS, 0);
-    let train = small::loader(&images, batch, true, false, Device::flex().autodiff());
-    // A rate that moves no weight of 32 bits.
-    let (epoch, heard, _) = run(&train, 1, 1e-30, 1);
-    let sum: f64 = heard.steps.iter().map(|(_, loss)| loss).sum();
-    [sum / heard.steps.len() as f64, epoch]
+    batches.map(|batch| {
+        let train = small::loader(&images, batch, true, false, Device::flex().autodiff());
+        // A rate that moves no weight of 32 bits.
+        let (epoch, heard, _) = run(&train, 1, 1e-30, 1);
+        let sum: f64 = heard.steps.iter().map(|(_, loss)| loss).sum();
+        [sum / heard.steps.len() as f64, epoch]
+    })
 }
 
 /// The mean square distance of batches' gradients from that of all images, by the images of a batch: drawn with replacement and without, each measured and by its formula.
@@ -167,7 +169,7 @@ pub fn repeated(seed: u64) -> Vec<Repeated> {
 
     // Stopped within the second epoch, and resumed from its checkpoint.
     let folder = small::folder();
-    let trainer = small::trainer(folder.path(), Length::Epochs(3), 0.02, MOMENTUM);
+    let trainer = small::trainer(folder.path(), Length::Epochs(3), 0.02, Rule::Sgd(MOMENTUM));
     let (_, mut heard) = small::fit(&trainer, &forty, &Vec::new(), Some(7));
     let (fit, rest) = small::fit(&Trainer { resume: true, ..trainer }, &forty, &Vec::new(), None);
     heard.steps.extend(rest.steps);
@@ -187,7 +189,12 @@ fn bars(ways: &[Counted]) -> Drawing {
     let scale = 380.0 / ITEMS as f64;
     for (at, way) in ways.iter().enumerate() {
         let top = 52.0 * at as f64;
-        drawing.text([10.0, top + 13.0], Anchor::Start, "name", &named(way));
+        drawing.text(
+            [10.0, top + 13.0],
+            Anchor::Start,
+            "name",
+            &format!("{}: {} steps", named(way), way.items.len()),
+        );
         let mut left = 10.0;
         for (step, items) in way.items.iter().enumerate() {
             let width = *items as f64 * scale;
@@ -206,8 +213,8 @@ fn bars(ways: &[Counted]) -> Drawing {
 fn named(way: &Counted) -> String {
     let last = if way.drop_last { ", the last left out" } else { "" };
     match way.accumulate {
-        1 => format!("batches of {}{last}: {} steps", way.batch, way.items.len()),
-        gathered => format!("{gathered} batches of {} a step: {} steps", way.batch, way.items.len()),
+        1 => format!("batches of {}{last}", way.batch),
+        gathered => format!("{gathered} batches of {} a step", way.batch),
     }
 }
 
@@ -220,26 +227,23 @@ fn explain(seed: u64) -> Page {
     for way in &ways {
         let batches = if way.drop_last { ITEMS / way.batch } else { ITEMS.div_ceil(way.batch) };
         let steps = batches.div_ceil(way.accumulate);
-        let name = named(way);
-        let name = name.split(':').next().unwrap_or_default();
         counts.row(
-            name,
+            named(way),
             [steps, way.items.len(), way.items[way.items.len() - 1]].map(|count| count.to_string()),
         );
     }
-    let [_, whole] = epoch_losses(ITEMS);
+    const SOME: [usize; 3] = [100, 300, 333];
+    let [[_, whole], rest @ ..] = epoch_losses([ITEMS, SOME[0], SOME[1], SOME[2]]);
     let mut losses = Table::new(
         &format!(
             "The loss of a network that stays as it is, over 1000 images: the mean of its batches' means, and their means weighed by images, as the loop has it. All in one batch it is {whole:.6}"
         ),
         &["batches of", "last", "mean of means", "by images"],
     );
-    for batch in [100, 300, 333] {
+    for (batch, found) in SOME.iter().zip(rest) {
         let last = (ITEMS - 1) % batch + 1;
-        losses.row(
-            batch.to_string(),
-            [last.to_string()].into_iter().chain(epoch_losses(batch).map(|loss| format!("{loss:.6}"))),
-        );
+        let found = found.map(|loss| format!("{loss:.6}"));
+        losses.row(batch.to_string(), [last.to_string()].into_iter().chain(found));
     }
 
     let spreads = spreads(seed);

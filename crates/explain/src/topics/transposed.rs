@@ -5,7 +5,7 @@ use burn::prelude::*;
 use burn::tensor::DType;
 use kiln_nn::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig, Draws, nearest};
 
-use super::values::{flat, minus, rows, tensor};
+use super::values::{ends, flat, minus, rows, tensor};
 use super::{Topic, formula};
 use crate::draw::{Anchor, Drawing};
 use crate::page::{Experiment, Figure, Page, Picture, Table};
@@ -54,11 +54,9 @@ fn stuffed(x: Tensor<4>, stride: usize, border: usize) -> Tensor<4> {
 }
 
 /// The smallest and the largest value away from the border.
-fn ends(y: Tensor<4>, border: usize) -> [f64; 2] {
-    let values = rows(y);
-    let inner = border..values.len() - border;
-    let inner = values[inner.clone()].iter().flat_map(|row| &row[inner.clone()]);
-    inner.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], one| [low.min(*one), high.max(*one)])
+fn within(y: Tensor<4>, border: usize) -> [f64; 2] {
+    let inner = y.dims()[3] - 2 * border;
+    ends(flat(y.narrow(2, border, inner).narrow(3, border, inner)))
 }
 
 fn explain(seed: u64) -> Page {
@@ -121,7 +119,7 @@ fn explain(seed: u64) -> Page {
     let sides = [(2, 2), (3, 2), (4, 2), (3, 3), (5, 3), (6, 3)];
     for (side, stride) in sides {
         let kernels = [ones(side), draws.normal([1, 1, side, side], &like)];
-        let found = kernels.map(|kernel| ends(layer(&kernel, stride, 0).forward(ones(8)), side));
+        let found = kernels.map(|kernel| within(layer(&kernel, stride, 0).forward(ones(8)), side));
         board.row(format!("{side} x {side}, stride {stride}"), found.concat().into_iter().map(number));
         if found[0][0] != found[0][1] {
             uneven.push(format!("{side} by {stride}"));
@@ -129,7 +127,7 @@ fn explain(seed: u64) -> Page {
         by_chance += usize::from(found[1][1] - found[1][0] > 1e-9);
     }
     let kernels = [ones(3), draws.normal([1, 1, 3, 3], &like)];
-    let resized = kernels.map(|kernel| ends(convolved(nearest(ones(8), 2), &kernel), 3));
+    let resized = kernels.map(|kernel| within(convolved(nearest(ones(8), 2), &kernel), 3));
     board.row("nearest by 2, then 3 x 3", resized.concat().into_iter().map(number));
     let even = resized.iter().all(|[low, high]| high - low < 1e-9);
     Page {

@@ -19,6 +19,12 @@ pub(super) fn rows(x: Tensor<4>) -> Vec<Vec<f64>> {
     flat(x).chunks(columns).map(<[f64]>::to_vec).collect()
 }
 
+/// The smallest and the largest of some.
+pub(super) fn ends(values: impl IntoIterator<Item = f64>) -> [f64; 2] {
+    let none = [f64::INFINITY, f64::NEG_INFINITY];
+    values.into_iter().fold(none, |[low, high], one| [low.min(one), high.max(one)])
+}
+
 /// A number with a minus sign in place of a hyphen.
 pub(super) fn minus(text: String) -> String {
     text.replace('-', "\u{2212}")

@@ -89,9 +89,8 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
     if args.layers {
         lines += &format!("\n{}", layers(&runs, &precise.layers));
     }
-    let apart = runs.iter().filter(|run| run.worst() > args.bound || run.worst().is_nan()).count();
-    lines +=
-        &format!("\n{} of {} within {:e} of the largest value", runs.len() - apart, runs.len(), args.bound);
+    let agreeing = runs.iter().filter(|run| run.agrees(args.bound)).count();
+    lines += &format!("\n{agreeing} of {} within {:e} of the largest value", runs.len(), args.bound);
     let devices: Vec<Value> = runs.iter().map(|run| run.object(batch, args.bound, &precise.layers)).collect();
     output.answer(
         &lines,
@@ -100,7 +99,7 @@ pub fn run(args: Args, roots: &Roots, output: &Output) -> Result<ExitCode> {
             "devices": devices,
         }),
     );
-    Ok(if apart == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if agreeing == runs.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// In 64 bits.
@@ -215,8 +214,8 @@ impl Run {
         sorted[sorted.len() / 2]
     }
 
-    fn worst(&self) -> f64 {
-        self.outputs.iter().map(|(_, apart)| apart.share).fold(0.0, f64::max)
+    fn agrees(&self, bound: f64) -> bool {
+        self.outputs.iter().all(|(_, apart)| apart.share <= bound)
     }
 
     fn object(&self, batch: usize, bound: f64, layers: &[(String, Vec<f64>)]) -> Value {
@@ -225,7 +224,7 @@ impl Run {
         let layers: Vec<Value> =
             layers.iter().zip(&self.layers).map(|((name, _), apart)| told(name, apart)).collect();
         json!({
-            "device": self.name, "outputs": outputs, "layers": layers, "agrees": self.worst() <= bound,
+            "device": self.name, "outputs": outputs, "layers": layers, "agrees": self.agrees(bound),
             "seconds": self.median(), "images_per_second": batch as f64 / self.median(),
         })
     }
