@@ -5,6 +5,8 @@
 #[allow(dead_code)]
 mod zoo;
 
+use std::sync::{Mutex, PoisonError};
+
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::prelude::*;
 use burn::tensor::Distribution;
@@ -12,6 +14,9 @@ use burn_ir::{AvgPool2dOpIr, ModuleOperationIr, OperationIr};
 use kiln_core::Network;
 use kiln_graph::{Graph, Weights};
 use kiln_zoo::{Model, Output as Said, find};
+
+/// The device's random numbers, of which fresh weights are made, are shared by all threads.
+static ALONE: Mutex<()> = Mutex::new(());
 
 fn capture(model: &Model, size: [usize; 4]) -> Graph {
     Graph::capture(model, size, |model, x| zoo::outputs(&model.forward(x))).unwrap()
@@ -37,6 +42,7 @@ const FAMILIES: [(&str, usize); 14] = [
 
 #[test]
 fn a_graph_gives_what_its_model_gives() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let device = Device::flex();
     device.seed(3);
     for (name, side) in FAMILIES {
@@ -128,6 +134,7 @@ const PLACES: [(&str, usize, &str, [[usize; 2]; 3]); 10] = [
 
 #[test]
 fn the_pixels_with_a_gradient_are_those_that_are_seen() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let device = Device::flex();
     for (name, side, layer, places) in PLACES {
         let model = find(name).unwrap().model(10, &device).map(&mut Positive { path: Vec::new() });
@@ -152,6 +159,7 @@ fn the_pixels_with_a_gradient_are_those_that_are_seen() {
 /// has a standard deviation of `sqrt(2n / 3)`.
 #[test]
 fn the_effective_field_of_equal_weights_is_as_wide_as_published() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     use burn::nn::PaddingConfig2d;
     use burn::nn::conv::{Conv2d, Conv2dConfig};
     #[derive(Module, Debug)]
@@ -180,6 +188,7 @@ fn the_effective_field_of_equal_weights_is_as_wide_as_published() {
 
 #[test]
 fn every_kind_of_classifier_has_a_map_that_speaks_for_a_class() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let device = Device::flex();
     device.seed(11);
     for (name, side) in FAMILIES {
@@ -219,6 +228,7 @@ impl ModuleVisitor for Linear {
 /// places: Grad-CAM is CAM there (Selvaraju et al. 2017, Section 3.1).
 #[test]
 fn grad_cam_of_a_residual_network_is_the_class_activation_map() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let device = Device::flex();
     device.seed(5);
     let model = find("resnet18").unwrap().model(10, &device);
